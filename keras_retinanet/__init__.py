@@ -1,0 +1,36 @@
+"""RetinaNet for Keras 3 on TensorFlow."""
+
+import os
+
+if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise ImportError(
+        f"keras_retinanet runs on TensorFlow only, but KERAS_BACKEND is "
+        f"{os.environ['KERAS_BACKEND']!r}; unset it or set it to 'tensorflow'"
+    )
+
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"keras_retinanet runs on TensorFlow only, but Keras is set to {keras.backend.backend()!r} "
+        "(keras.json); set KERAS_BACKEND=tensorflow"
+    )
+
+from keras_retinanet.layers.anchors import Anchors, AnchorSettings
+from keras_retinanet.layers.decode_boxes import DecodeBoxes
+from keras_retinanet.layers.select_detections import SelectDetections
+from keras_retinanet.losses import FocalLoss, GIoULoss, SmoothL1
+from keras_retinanet.models.retinanet import RetinaNet
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AnchorSettings",
+    "Anchors",
+    "DecodeBoxes",
+    "FocalLoss",
+    "GIoULoss",
+    "RetinaNet",
+    "SelectDetections",
+    "SmoothL1",
+]

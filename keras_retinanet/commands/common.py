@@ -1,0 +1,78 @@
+"""What all commands share: their flags, how they start, and how they fail."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+import tensorflow as tf
+from absl import flags, logging
+
+Main = Callable[[list[str]], int]
+
+
+def new_flags() -> flags.FlagValues:
+    """Flags of one command's own, which every command has; words may stand between them."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)
+    flags.DEFINE_bool("debug", False, "Show the traceback of an error.", flag_values=values)
+    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
+    return values
+
+
+def define_model(values: flags.FlagValues) -> None:
+    """The flag that names a model."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Run folder (its best.keras, else last.keras) or .keras file.",
+        flag_values=values,
+    )
+
+
+def run(main: Main, values: flags.FlagValues, usage: str, required: tuple[str, ...]) -> None:
+    """Parses the command line, runs `main` on the words that are no flags, and ends the process.
+
+    An error that the user can mend is one clear line on standard error (a data set with many faults:
+    one line each) and exit code 1; a wrong flag 2; Ctrl-C 130.
+    """
+    logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("ERROR")
+    try:
+        words = values(sys.argv)[1:]
+    except flags.Error as error:
+        sys.exit(_fail(str(error), 2))
+    if values["help"].value:
+        print(f"{usage}\n\nFlags:\n{_help(values)}")
+        sys.exit(0)
+    for name in required:
+        if values[name].value is None:
+            sys.exit(_fail(f"--{name} is missing; --help shows the usage", 2))
+    sys.exit(_guarded(main, words, show_traceback=values["debug"].value))
+
+
+def _guarded(main: Main, words: list[str], *, show_traceback: bool) -> int:
+    try:
+        return main(words)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except (ValueError, OSError, RuntimeError, ImportError, tf.errors.OpError) as error:
+        if show_traceback:
+            traceback.print_exc()
+        return _fail(str(error), 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _help(values: flags.FlagValues) -> str:
+    lines = []
+    for name in sorted(values):
+        flag = values[name]
+        if name == flag.name:
+            default = "" if flag.default in (None, False) else f" (default: {flag.default})"
+            lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)

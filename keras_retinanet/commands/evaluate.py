@@ -1,0 +1,88 @@
+"""retinanet-evaluate: the COCO metrics of a model."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+
+import tqdm
+from absl import flags
+
+from keras_retinanet.commands import common
+from keras_retinanet.config import ConfigError, load_config
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.evaluation.evaluate import detect_all
+from keras_retinanet.files import write_json
+from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training.build import load_datasets
+from keras_retinanet.training.run_folder import RunFolder, load_model
+
+USAGE = """Scores a model: the 12 COCO numbers, the AP of each class, metrics.json and detections.json.
+
+  retinanet-evaluate --model run
+  retinanet-evaluate --model run/last.keras --annotations val.json --images images"""
+
+FLAGS = common.new_flags()
+common.define_model(FLAGS)
+flags.DEFINE_string(
+    "annotations", None, "COCO JSON file; default: the run's validation part.", flag_values=FLAGS
+)
+flags.DEFINE_string("images", None, "Folder of its images.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "output_dir",
+    None,
+    "Where metrics.json and detections.json go; default: the folder of the model.",
+    flag_values=FLAGS,
+)
+
+
+def main(words: list[str]) -> int:
+    if words:
+        raise ConfigError(f"{words[0]!r} is not understood; --help shows the usage")
+    path = pathlib.Path(FLAGS.model)
+    model = load_model(path)
+    folder = path if path.is_dir() else path.parent
+    dataset = _dataset(folder)
+    _check_categories(model, dataset)
+    output = pathlib.Path(FLAGS.output_dir) if FLAGS.output_dir else folder
+    output.mkdir(parents=True, exist_ok=True)
+    evaluator, images = detect_all(model, dataset)
+    for _ in tqdm.tqdm(images, total=len(dataset), unit="image", disable=None):
+        pass
+    metrics = evaluator.compute()
+    write_json(output / "detections.json", evaluator.results())
+    write_json(output / "metrics.json", metrics.as_dict(), indent=2)
+    for name, ap in metrics.per_class.items():
+        print(f" AP of {name}: {'no objects' if math.isnan(ap) else f'{ap:.3f}'}")
+    print(metrics.summary)
+    return 0
+
+
+def _dataset(folder: pathlib.Path) -> DetectionDataset:
+    if FLAGS.annotations and FLAGS.images:
+        return read_coco(FLAGS.annotations, FLAGS.images)
+    if FLAGS.annotations or FLAGS.images:
+        raise DataError("--annotations and --images go together")
+    run = RunFolder(folder)
+    if not run.config.is_file():
+        raise DataError(
+            f"{folder} is not a run folder, so say what to score on: --annotations FILE "
+            "--images FOLDER"
+        )
+    config = load_config(str(run.config))
+    return load_datasets(config.data, config.train.seed)[1]
+
+
+def _check_categories(model: RetinaNet, dataset: DetectionDataset) -> None:
+    known = [(category.id, category.name) for category in dataset.categories]
+    if known != list(model.categories):
+        raise DataError(
+            f"{dataset.name} has the categories {known[:5]}, the model was trained on "
+            f"{list(model.categories)[:5]}; ids and names must be the same"
+        )
+
+
+def run() -> None:
+    """The console entry point."""
+    common.run(main, FLAGS, USAGE, required=("model",))

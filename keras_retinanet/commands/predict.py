@@ -1,0 +1,132 @@
+"""retinanet-predict: draws what a model sees in your images."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+from absl import flags
+from PIL import Image
+
+from keras_retinanet.commands import common
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.images import decode_image, read_header
+from keras_retinanet.evaluation.drawing import draw_detections
+from keras_retinanet.files import write_atomically, write_json
+from keras_retinanet.models.inference import Detections, detect_dataset
+from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training.run_folder import load_model
+
+USAGE = """Draws the detections of a model and writes them as COCO results.
+
+  retinanet-predict --model run --output_dir seen photo.jpg holiday/
+
+Images are JPEG, PNG, GIF or BMP files, or folders that are searched for them."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+
+FLAGS = common.new_flags()
+common.define_model(FLAGS)
+flags.DEFINE_string("output_dir", None, "Where pictures and detections.json go.", flag_values=FLAGS)
+flags.DEFINE_float(
+    "score_threshold",
+    0.3,
+    "Lowest score to draw; detections.json holds all that the model reports.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+    flag_values=FLAGS,
+)
+
+
+def main(words: list[str]) -> int:
+    files = find_images(words)
+    model = load_model(FLAGS.model)
+    output = pathlib.Path(FLAGS.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        read_header(file)
+    results: dict[int, list[dict]] = {}
+    stream = detect_dataset(model, _stream(files))
+    for index, found in tqdm.tqdm(stream, total=len(files), unit="image", disable=None):
+        results[index] = _as_coco(index + 1, found, model)
+        _draw(files[index], output / f"{_name(files, index)}.jpg", found, model)
+    write_json(
+        output / "detections.json", [row for index in range(len(files)) for row in results[index]]
+    )
+    write_json(
+        output / "images.json",
+        [{"id": index + 1, "file_name": str(file)} for index, file in enumerate(files)],
+        indent=1,
+    )
+    count = sum(map(len, results.values()))
+    print(f"{count} detections in {len(files)} images; pictures and detections.json in {output}")
+    return 0
+
+
+def find_images(words: Sequence[str]) -> list[pathlib.Path]:
+    """The image files that `words` name, those in folders sorted by name.
+
+    Raises:
+        DataError: if there are none, or a word names nothing.
+    """
+    files: list[pathlib.Path] = []
+    for word in words:
+        path = pathlib.Path(word)
+        if path.is_dir():
+            files += sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES)
+        elif path.exists():
+            files.append(path)
+        else:
+            raise DataError(f"there is no file or folder {word}")
+    if not files:
+        raise DataError("no image is named, or the folders hold none (JPEG, PNG, GIF, BMP)")
+    return files
+
+
+def _stream(files: Sequence[pathlib.Path]) -> tf.data.Dataset:
+    paths = tf.data.Dataset.from_tensor_slices([str(file) for file in files])
+    return paths.enumerate().map(
+        lambda index, path: (index, decode_image(tf.io.read_file(path))),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def _as_coco(image_id: int, found: Detections, model: RetinaNet) -> list[dict]:
+    ids = [id_ for id_, _ in model.categories]
+    corners = found["boxes"].astype(float)
+    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": ids[label],
+            "bbox": box.tolist(),
+            "score": float(score),
+        }
+        for box, score, label in zip(boxes, found["scores"], found["labels"], strict=True)
+    ]
+
+
+def _draw(file: pathlib.Path, target: pathlib.Path, found: Detections, model: RetinaNet) -> None:
+    image = decode_image(tf.io.read_file(str(file))).numpy()
+    shown = {
+        name: values[found["scores"] >= FLAGS.score_threshold] for name, values in found.items()
+    }
+    names = [name for _, name in model.categories]
+    picture = draw_detections(image, names=names, **shown)
+    with write_atomically(target) as temporary:
+        Image.fromarray(picture).save(temporary, quality=92)
+
+
+def _name(files: Sequence[pathlib.Path], index: int) -> str:
+    """The name of an image's picture: its own, with its place where several files share that."""
+    stem = files[index].stem
+    shared = sum(file.stem == stem for file in files) > 1
+    return f"{stem}-{index + 1}" if shared else stem
+
+
+def run() -> None:
+    """The console entry point."""
+    common.run(main, FLAGS, USAGE, required=("model", "output_dir"))

@@ -1,0 +1,50 @@
+"""retinanet-train: trains a detector on your images."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from absl import flags
+
+from keras_retinanet.commands import common
+from keras_retinanet.config import load_config
+from keras_retinanet.training import train
+from keras_retinanet.training.run_folder import RunFolder
+
+USAGE = """Trains RetinaNet and writes models, metrics and drawn predictions into a run folder.
+
+  retinanet-train --output_dir run data.train.annotations=train.json data.train.images=images
+  retinanet-train --config shapes --output_dir run train.minutes=5
+  retinanet-train --output_dir run --resume
+
+Words that are no flags are settings, key=value; docs/configuration.md lists them."""
+
+FLAGS = common.new_flags()
+flags.DEFINE_string(
+    "config", "custom", "Name of a recipe in configs/, or a YAML file.", flag_values=FLAGS
+)
+flags.DEFINE_string("output_dir", None, "Folder of the run, new or empty.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "resume",
+    False,
+    "Continue the run in --output_dir with its own settings; start it if there is none.",
+    flag_values=FLAGS,
+)
+
+
+def main(overrides: list[str]) -> int:
+    try:
+        if FLAGS.resume and RunFolder(pathlib.Path(FLAGS.output_dir)).load_state() is not None:
+            train.resume(FLAGS.output_dir, overrides)
+        else:
+            train.train(load_config(FLAGS.config, overrides), FLAGS.output_dir)
+    except train.Interrupted as interrupted:
+        print(f"\ninterrupted; all is saved. To continue:\n  {interrupted}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run() -> None:
+    """The console entry point."""
+    common.run(main, FLAGS, USAGE, required=("output_dir",))

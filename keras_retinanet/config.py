@@ -1,0 +1,310 @@
+"""The settings of a run. Every default is the paper's; a recipe in configs/ says what differs."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import pathlib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist, has no such value, or contradicts another one."""
+
+
+@dataclasses.dataclass
+class AnchorConfig:
+    """See `layers.anchors.AnchorSettings`."""
+
+    sizes: list[float] = dataclasses.field(
+        default_factory=lambda: [32.0, 64.0, 128.0, 256.0, 512.0]
+    )
+    strides: list[int] = dataclasses.field(default_factory=lambda: [8, 16, 32, 64, 128])
+    ratios: list[float] = dataclasses.field(default_factory=lambda: [0.5, 1.0, 2.0])
+    scales: list[float] = dataclasses.field(
+        default_factory=lambda: [1.0, 2 ** (1 / 3), 2 ** (2 / 3)]
+    )
+    offset: float = 0.5
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """See `models.retinanet.RetinaNet`; weights "none" starts at random."""
+
+    backbone: str = "resnet50"
+    weights: str = "none"
+    backbone_norm: str | None = None
+    pyramid_channels: int = 256
+    head_depth: int = 4
+    head_norm: str | None = None
+    prior: float = 0.01
+    p6_from: str = "c5"
+    anchors: AnchorConfig = dataclasses.field(default_factory=AnchorConfig)
+
+
+@dataclasses.dataclass
+class DataPart:
+    """Where the images of one part lie: COCO JSON file and image folder, or the split of a TFDS set."""
+
+    annotations: str | None = None
+    images: str | None = None
+    split: str | None = None
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """What is trained on, and how it is resized and varied; see `data.augment.AugmentSettings`.
+
+    `format` is "coco" (annotation file and image folder) or "tfds" (`name` and splits). Without a
+    validation part, `val_fraction` of the training images are split off.
+    """
+
+    format: str = "coco"
+    name: str | None = None
+    train: DataPart = dataclasses.field(default_factory=DataPart)
+    val: DataPart = dataclasses.field(default_factory=DataPart)
+    val_fraction: float = 0.1
+    min_side: int = 800
+    max_side: int = 1333
+    square: bool = False
+    flip: bool = True
+    scale_jitter: list[float] = dataclasses.field(default_factory=lambda: [1.0, 1.0])
+    color_jitter: float = 0.0
+    cache_mib: int = 2048
+
+
+@dataclasses.dataclass
+class TrainConfig:
+    """How it is trained.
+
+    Attributes:
+        batch_size: images in the global batch.
+        steps, epochs, minutes: how long; exactly one of them.
+        learning_rate: the rate at a batch of `reference_batch`; it is scaled to `batch_size`.
+        optimizer: "sgd" (momentum 0.9, weight decay in the gradient) or "adamw" (decoupled).
+        weight_decay: on convolution kernels only.
+        schedule: "step" (a tenth at each of `milestones`, shares of the run) or "cosine" (to 0).
+        warmup_steps: steps of linear rise, at most a tenth of the run.
+        clip_norm: highest global norm of the gradient, or null.
+        ema: momentum of the moving average of the weights that is evaluated and saved, or null.
+        focal_alpha, focal_gamma: see `losses.FocalLoss`; gamma 0 is cross entropy, alpha null plain.
+        box_loss: "smooth_l1" or "giou".
+        precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto": bfloat16 where the
+            hardware has it.
+        evaluations: how often the validation part is scored under `steps` and `minutes`, at most;
+            under `epochs` it is scored after each.
+    """
+
+    batch_size: int = 16
+    steps: int | None = 90_000
+    epochs: int | None = None
+    minutes: float | None = None
+    learning_rate: float = 0.01
+    reference_batch: int = 16
+    optimizer: str = "sgd"
+    weight_decay: float = 1e-4
+    schedule: str = "step"
+    milestones: list[float] = dataclasses.field(default_factory=lambda: [60 / 90, 80 / 90])
+    warmup_steps: int = 500
+    clip_norm: float | None = None
+    ema: float | None = None
+    focal_alpha: float | None = 0.25
+    focal_gamma: float = 2.0
+    box_loss: str = "smooth_l1"
+    precision: str = "float32"
+    evaluations: int = 10
+    seed: int = 0
+
+
+@dataclasses.dataclass
+class InferenceConfig:
+    """See `layers.select_detections.SelectDetections`; saved with the model."""
+
+    score_threshold: float = 0.05
+    nms_iou: float = 0.5
+    max_detections: int = 100
+
+
+@dataclasses.dataclass
+class Config:
+    """All settings of a run."""
+
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    inference: InferenceConfig = dataclasses.field(default_factory=InferenceConfig)
+
+
+# Choices of a recipe; anything else is an error when the recipe is read, not an hour later.
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "model.backbone_norm": (None, "frozen", "trainable", "sync"),
+    "model.head_norm": (None, "batch", "group"),
+    "model.p6_from": ("c5", "p5"),
+    "data.format": ("coco", "tfds"),
+    "train.optimizer": ("sgd", "adamw"),
+    "train.schedule": ("step", "cosine"),
+    "train.box_loss": ("smooth_l1", "giou"),
+    "train.precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+}
+_LOWER_BOUNDS: dict[str, float] = {
+    "data.min_side": 1,
+    "data.max_side": 1,
+    "data.cache_mib": 0,
+    "train.batch_size": 1,
+    "train.reference_batch": 1,
+    "train.warmup_steps": 0,
+    "train.evaluations": 0,
+    "inference.max_detections": 1,
+}
+_DURATIONS = ("steps", "epochs", "minutes")
+
+
+def config_directories() -> list[pathlib.Path]:
+    """Where recipes lie: beside the package in a checkout, inside it when installed."""
+    package = pathlib.Path(__file__).resolve().parent
+    return [d for d in (package.parent / "configs", package / "configs") if d.is_dir()]
+
+
+def config_names() -> list[str]:
+    """The recipes that `load_config` knows by name."""
+    return sorted({file.stem for d in config_directories() for file in d.glob("*.yaml")})
+
+
+def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
+    """Reads a recipe and lays `key=value` overrides over it.
+
+    A value is read as YAML, except for settings that are text: those are taken as typed. Setting one
+    of train.steps, train.epochs and train.minutes clears the others.
+
+    Args:
+        name_or_file: a name in configs/, or a YAML file.
+        overrides: such as "train.batch_size=8".
+
+    Raises:
+        ConfigError: if the recipe or a key does not exist, or a value does not fit.
+    """
+    file = _find(name_or_file)
+    config = OmegaConf.structured(Config)
+    try:
+        settings = list(_flatten(yaml.safe_load(file.read_text(encoding="utf-8")) or {}))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise ConfigError(
+            f"{file}: not a YAML file of settings ({error})".replace("\n", " ")
+        ) from error
+    _apply(config, settings, str(file))
+    _apply(config, [_parse(override) for override in overrides], "the command line")
+    _check(config)
+    return typing.cast(Config, OmegaConf.to_object(config))
+
+
+def save_config(config: Config, file: pathlib.Path) -> None:
+    """Writes every setting, as `load_config` reads it."""
+    file.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)), encoding="utf-8")
+
+
+def _find(name_or_file: str) -> pathlib.Path:
+    if name_or_file.endswith((".yaml", ".yml")):
+        file = pathlib.Path(name_or_file)
+        if file.is_file():
+            return file
+        raise ConfigError(f"there is no config file {name_or_file}")
+    for directory in config_directories():
+        if (directory / f"{name_or_file}.yaml").is_file():
+            return directory / f"{name_or_file}.yaml"
+    raise ConfigError(
+        f"there is no config {name_or_file!r}{_nearest(name_or_file, config_names())}; there are "
+        f"{', '.join(config_names())}, or name a .yaml file"
+    )
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    """ "; did you mean ...?", or nothing if no known word comes near."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _fields(group: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted key and the type of each setting."""
+    for key, kind in typing.get_type_hints(group).items():
+        if dataclasses.is_dataclass(kind):
+            yield from _fields(typing.cast(type, kind), f"{prefix}{key}.")
+        else:
+            yield prefix + key, kind
+
+
+_TYPES = dict(_fields(Config))
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _parse(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise ConfigError(f"{override!r} is not a setting; write key=value")
+    kind = _TYPES.get(key)
+    if kind is str:
+        return key, text
+    if isinstance(kind, types.UnionType) and str in typing.get_args(kind):
+        return key, None if text in ("null", "none", "") else text
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{key}={text}: not a value that YAML can read") from error
+
+
+def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str) -> None:
+    durations = [k for k, v in settings if k in _duration_keys() and v is not None]
+    if len(set(durations)) > 1:
+        raise ConfigError(f"{source}: set one of {', '.join(_duration_keys())}, not two")
+    if durations:
+        OmegaConf.update(config, "train", dict.fromkeys(_DURATIONS), merge=True)
+    for key, value in settings:
+        if key not in _TYPES:
+            raise ConfigError(f"{source}: there is no setting {key!r}{_nearest(key, list(_TYPES))}")
+        try:
+            OmegaConf.update(config, key, value)
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{source}: {key}={value}: {str(error).splitlines()[0]}") from error
+
+
+def _duration_keys() -> list[str]:
+    return [f"train.{key}" for key in _DURATIONS]
+
+
+def _check(config: Any) -> None:
+    for key, choices in _CHOICES.items():
+        value = OmegaConf.select(config, key)
+        if value not in choices:
+            names = ", ".join("null" if c is None else str(c) for c in choices)
+            hint = _nearest(str(value), [str(c) for c in choices])
+            raise ConfigError(f"{key} is {value!r}{hint}; it must be one of {names}")
+    for key, bound in _LOWER_BOUNDS.items():
+        if OmegaConf.select(config, key) < bound:
+            raise ConfigError(
+                f"{key} is {OmegaConf.select(config, key)}; it must be at least {bound}"
+            )
+    if config.data.min_side > config.data.max_side:
+        raise ConfigError(
+            f"data.min_side={config.data.min_side} exceeds data.max_side={config.data.max_side}"
+        )
+    duration = [config.train[key] for key in _DURATIONS if config.train[key] is not None]
+    if len(duration) != 1 or duration[0] <= 0:
+        raise ConfigError(f"set one of {', '.join(_duration_keys())} to a number above 0")
+    low, high = config.data.scale_jitter
+    if not 0 < low <= high:
+        raise ConfigError(
+            f"data.scale_jitter is [{low}, {high}]; it takes two rising factors above 0"
+        )

@@ -1,0 +1,221 @@
+"""From a data set to training batches, and to the stream of pictures that evaluation reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.data.augment import AugmentSettings, BatchPlan, plan_batch
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.images import decode_image
+from keras_retinanet.data.resize import pad_images, resize_images, resized_size
+
+Loader = Callable[[tf.Tensor], tf.Tensor]
+
+
+def steps_per_epoch(dataset: DetectionDataset, batch_size: int) -> int:
+    """Batches in one pass; what does not fill a batch is left for another pass."""
+    return max(1, len(dataset) // batch_size)
+
+
+def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The pictures of each batch of one pass, in a random order that only `seed` and `epoch` decide.
+
+    Upright and lying pictures go into batches of their own as far as they can, since one of each
+    makes a canvas that is half padding. A data set smaller than a batch fills it by repetition.
+
+    Args:
+        sizes: [n, 2], heights and widths.
+
+    Returns:
+        `steps_per_epoch` arrays int64 [batch_size].
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(sizes))
+    order = np.resize(order, max(1, len(sizes) // batch_size) * batch_size)
+    upright = (sizes[order, 0] > sizes[order, 1]).astype(int)
+    groups = [order[upright == 0], order[upright == 1]]
+    full = [group[: len(group) // batch_size * batch_size] for group in groups]
+    rest = np.concatenate([group[len(part) :] for group, part in zip(groups, full, strict=True)])
+    batches = np.concatenate([*full, rest]).reshape(-1, batch_size)
+    return list(batches[rng.permutation(len(batches))])
+
+
+def _plans(
+    dataset: DetectionDataset,
+    stored_sizes: np.ndarray,
+    settings: AugmentSettings,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+) -> Iterator[BatchPlan]:
+    """The plans of the run from `start_step` on, without end."""
+    epoch, step = divmod(start_step, steps_per_epoch(dataset, batch_size))
+    while True:
+        batches = epoch_batches(stored_sizes, batch_size, seed, epoch)
+        for step in range(step, len(batches)):
+            rng = np.random.default_rng([seed, epoch, step])
+            yield plan_batch(dataset, stored_sizes, batches[step], settings, rng)
+        epoch, step = epoch + 1, 0
+
+
+def training_batches(
+    dataset: DetectionDataset,
+    settings: AugmentSettings,
+    *,
+    batch_size: int,
+    padding_color: Sequence[float],
+    seed: int = 0,
+    start_step: int = 0,
+    cache_mib: int = 2048,
+) -> tf.data.Dataset:
+    """Endless batches for `RetinaNet.fit`: (uint8 [B, H, W, 3], {"boxes", "labels"}).
+
+    Decided by the seed alone, whatever the machine's speed; `start_step` continues a run.
+
+    Args:
+        dataset: what to train on.
+        settings: how pictures are resized and varied.
+        batch_size: B, of the global batch.
+        padding_color: RGB, see `RetinaNet.padding_color`.
+        seed: of order and augmentation.
+        start_step: batches to pass over.
+        cache_mib: decoded pictures are kept in memory if they need no more than this.
+
+    Raises:
+        tf.errors.InvalidArgumentError: while caching or iterating, if a picture cannot be decoded;
+            `data.images.unreadable` tells which.
+    """
+    load, stored_sizes = _image_store(dataset, settings, cache_mib)
+
+    def rows() -> Iterator[tuple]:
+        for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
+            yield (
+                (plan.indices, plan.crops, plan.sizes, plan.flips, plan.colors),
+                plan.canvas,
+                {"boxes": plan.boxes, "labels": plan.labels},
+            )
+
+    def spec(dtype: tf.DType, *shape: int | None) -> tf.TensorSpec:
+        return tf.TensorSpec([batch_size, *shape], dtype)
+
+    plans = tf.data.Dataset.from_generator(
+        rows,
+        output_signature=(
+            (
+                spec(tf.int64),
+                spec(tf.int32, 4),
+                spec(tf.int32, 2),
+                spec(tf.bool),
+                spec(tf.float32, 3),
+            ),
+            tf.TensorSpec([2], tf.int32),
+            {"boxes": spec(tf.float32, None, 4), "labels": spec(tf.int32, None)},
+        ),
+    )
+
+    def render_batch(pictures: tuple, canvas: tf.Tensor, targets: dict) -> tuple:
+        images = tf.map_fn(
+            lambda picture: _render(load(picture[0]), *picture[1:], canvas, padding_color),
+            pictures,
+            fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
+        )
+        return images, targets
+
+    return plans.map(render_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+
+def _render(
+    image: tf.Tensor,
+    crop: tf.Tensor,
+    size: tf.Tensor,
+    flip: tf.Tensor,
+    colors: tf.Tensor,
+    canvas: tf.Tensor,
+    padding_color: Sequence[float],
+) -> tf.Tensor:
+    """One picture as planned: uint8 [H, W, 3] -> uint8 [canvas height, canvas width, 3]."""
+    y, x, height, width = tf.unstack(crop)
+    image = tf.cast(image[y : y + height, x : x + width], tf.float32)
+    image = tf.cond(
+        tf.reduce_all(size == crop[2:]), lambda: image, lambda: resize_images(image, size)
+    )
+    image = tf.cond(tf.reduce_all(colors == 1.0), lambda: image, lambda: _recolor(image, colors))
+    image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+    image = tf.cond(flip, lambda: image[:, ::-1], lambda: image)
+    return pad_images(image, canvas, [round(value) for value in padding_color])
+
+
+def _recolor(image: tf.Tensor, colors: tf.Tensor) -> tf.Tensor:
+    """Scales brightness, then contrast about the mean, then saturation about the grey value."""
+    brightness, contrast, saturation = tf.unstack(colors)
+    image = image * brightness
+    mean = tf.reduce_mean(image)
+    image = mean + (image - mean) * contrast
+    gray = tf.reduce_sum(image * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
+    return gray + (image - gray) * saturation
+
+
+def image_loader(dataset: DetectionDataset) -> Loader:
+    """A graph function from an index of `dataset` to its picture, uint8 [H, W, 3]."""
+    apply_exif = tf.constant(dataset.apply_exif)
+    if dataset.encoded is not None:
+        encoded = tf.constant(list(dataset.encoded))
+        return lambda index: decode_image(encoded[index], apply_exif[index])
+    files = tf.constant(list(dataset.files))
+    return lambda index: decode_image(tf.io.read_file(files[index]), apply_exif[index])
+
+
+def image_stream(dataset: DetectionDataset) -> tf.data.Dataset:
+    """All pictures in order: (index int64, uint8 [H, W, 3])."""
+    load = image_loader(dataset)
+    return tf.data.Dataset.range(len(dataset)).map(
+        lambda index: (index, load(index)), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def _image_store(
+    dataset: DetectionDataset, settings: AugmentSettings, cache_mib: int
+) -> tuple[Loader, np.ndarray]:
+    """How to come by a picture, and the sizes [n, 2] in which pictures come.
+
+    Where all pictures fit into `cache_mib` they are decoded once, and shrunk to the largest size that
+    training will ask for; otherwise each is decoded anew every time.
+    """
+    largest = resized_size(
+        dataset.sizes, settings.min_side, settings.max_side, max(1.0, settings.scale_jitter[1])
+    ).numpy()
+    stored_sizes = np.minimum(dataset.sizes, largest)
+    lengths = stored_sizes.astype(np.int64).prod(axis=1) * 3
+    if lengths.sum() > cache_mib * 2**20:
+        return image_loader(dataset), dataset.sizes
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    pixels = np.empty(starts[-1], np.uint8)
+    for index, image in _shrunk_images(dataset, stored_sizes):
+        pixels[starts[index] : starts[index + 1]] = image.numpy().ravel()
+    return _cached_loader(tf.constant(pixels), starts, stored_sizes), stored_sizes
+
+
+def _shrunk_images(dataset: DetectionDataset, stored_sizes: np.ndarray) -> Any:
+    sizes = tf.constant(stored_sizes, tf.int32)
+
+    def shrink(index: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        size = sizes[index]
+        smaller = tf.reduce_any(size < tf.shape(image)[:2])
+        resize = lambda: tf.cast(tf.round(resize_images(image, size)), tf.uint8)  # noqa: E731
+        return index, tf.cond(smaller, resize, lambda: image)
+
+    return image_stream(dataset).map(shrink, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _cached_loader(pixels: tf.Tensor, starts: np.ndarray, sizes: np.ndarray) -> Loader:
+    first, shapes = tf.constant(starts), tf.constant(sizes, tf.int32)
+
+    def load(index: tf.Tensor) -> tf.Tensor:
+        flat = pixels[first[index] : first[index + 1]]
+        return tf.reshape(flat, tf.concat([shapes[index], [3]], axis=0))
+
+    return load

@@ -1,0 +1,53 @@
+"""The image size rule, and the one way in which images are resized and padded for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+# The network halves an image five times before the first stride-2 level of its own, and sides that
+# divide by 32 halve evenly. torchvision and detectron2 pad so too.
+SIZE_DIVISOR = 32
+
+
+def resized_size(size: tf.Tensor, min_side: int, max_side: int, scale: float = 1.0) -> tf.Tensor:
+    """int32 [..., 2], what images of `size` [..., 2] (height, width) are resized to.
+
+    The shorter side becomes `min_side`, unless the longer one would exceed `max_side`; then `scale`
+    is applied. Sides are truncated as in torchvision, and never below 1. In float64, since float32
+    truncates some exact sides one pixel lower.
+    """
+    size = tf.cast(size, tf.float64)
+    ratio = tf.minimum(
+        min_side / tf.reduce_min(size, axis=-1, keepdims=True),
+        max_side / tf.reduce_max(size, axis=-1, keepdims=True),
+    )
+    return tf.maximum(tf.cast(size * ratio * tf.cast(scale, tf.float64), tf.int32), 1)
+
+
+def padded_size(size: tf.Tensor) -> tf.Tensor:
+    """`size` [..., 2] rounded up to a multiple of `SIZE_DIVISOR`."""
+    return -(-size // SIZE_DIVISOR) * SIZE_DIVISOR
+
+
+def resize_images(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Images [..., H, W, 3] of 0 to 255 -> float32 [..., h, w, 3]; bilinear, half-pixel centres.
+
+    Without antialiasing, as in torchvision, so that published weights see what they were trained on.
+    """
+    return tf.image.resize(images, size, method="bilinear", antialias=False)
+
+
+def pad_images(images: tf.Tensor, size: tf.Tensor, color: Sequence[float]) -> tf.Tensor:
+    """`images` [..., h, w, 3] extended at the bottom and the right to `size` in `color`.
+
+    The colour is the backbone's mean, so that the padding is 0 once normalised.
+    """
+    fill = tf.constant(color, images.dtype)
+    rank = images.shape.rank
+    missing = tf.maximum(size - tf.shape(images)[-3:-1], 0)
+    zero = tf.zeros([2], tf.int32)
+    sides = tf.stack([tf.stack([0, missing[0]]), tf.stack([0, missing[1]]), zero])
+    paddings = tf.concat([tf.zeros([rank - 3, 2], tf.int32), sides], axis=0)
+    return tf.pad(images - fill, paddings) + fill  # tf.pad knows one number for all channels only

@@ -1,0 +1,379 @@
+"""Pictures with boxes on them, to look at: detections, detections beside the truth, overviews."""
+
+from __future__ import annotations
+
+import colorsys
+import functools
+import importlib.util
+import math
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+Color = tuple[int, int, int]
+Rectangle = tuple[float, float, float, float]
+
+LONGER_SIDE = 400  # A smaller picture is enlarged by a whole factor to at least this many pixels.
+SHORTER_SIDE = 64  # A narrower picture gets grey beside it, so that there is room for a label.
+CELL_SIDE = 1024  # A contact sheet shrinks larger pictures to this many pixels.
+GAP = 8
+PAPER: Color = (255, 255, 255)
+BESIDE: Color = (128, 128, 128)
+BLACK: Color = (0, 0, 0)
+WHITE: Color = (255, 255, 255)
+
+# Colours that colour-blind people tell apart, without its black: M. Okabe and K. Ito, "Color
+# Universal Design", 2008, https://jfly.uni-koeln.de/color/.
+_OKABE_ITO: tuple[Color, ...] = (
+    (213, 94, 0),
+    (86, 180, 233),
+    (240, 228, 66),
+    (0, 158, 115),
+    (204, 121, 167),
+    (0, 114, 178),
+    (230, 159, 0),
+)
+# Fonts that many systems have, for the scripts that DejaVu lacks. Pillow looks for them by name.
+_SYSTEM_FONTS = (
+    "NotoSansCJK-Regular.ttc",
+    "wqy-microhei.ttc",
+    "PingFang.ttc",
+    "Arial Unicode.ttf",
+    "msyh.ttc",
+    "malgun.ttf",
+    "Nirmala.ttf",
+)
+
+
+def class_color(label: int) -> Color:
+    """The RGB colour of a class: the same for the same label, no two alike in the first 800.
+
+    The first seven are told apart by colour-blind people too. Those that follow go round the
+    colour wheel by the golden ratio, which keeps any few that come after one another apart, in
+    three strengths.
+    """
+    if label < len(_OKABE_ITO):
+        return _OKABE_ITO[label]
+    index = label - len(_OKABE_ITO)
+    hue = index * (math.sqrt(5) - 1) / 2 % 1
+    saturation, value = ((0.9, 0.95), (0.55, 1.0), (0.85, 0.65))[index % 3]
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def draw_detections(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    scores: np.ndarray | None,
+    names: Sequence[str],
+) -> np.ndarray:
+    """Draws labelled boxes on a picture.
+
+    A box's line runs around its pixels, not over them, except at the edge of the picture. The
+    first box lies on top, so detections are to be given best first. A picture whose longer side
+    is below 400 pixels is enlarged by a whole factor, so that the labels can be read, and one
+    with a side below 64 after that gets grey pixels beside it.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        boxes: [D, 4], xyxy in pixels of `image`; what lies outside is cut off.
+        labels: [D], integer indices into `names`.
+        scores: [D], shown with two decimals, or None to show the names alone.
+        names: the class names. One that no font here can draw is shown as "class 7".
+
+    Returns:
+        uint8 [H', W', 3], the picture, as large as `image` or larger as said above.
+
+    Raises:
+        ValueError: if an array has another shape or type, a label is out of range or a box is not
+            finite.
+    """
+    boxes, labels = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(labels)
+    _check(image, boxes, labels, scores, names)
+    picture, scale = _enlarge(image)
+    # On a screen 640x480 is read well with 3 and 14 pixels; larger pictures are shown shrunk.
+    size = math.sqrt(picture.width * picture.height)
+    line, font_size = max(2, round(size / 200)), max(14, round(size / 45))
+    frames = [_frame(box * scale, line, picture) for box in boxes]
+    pen = ImageDraw.Draw(picture)
+    for frame, label in reversed(list(zip(frames, labels.tolist(), strict=True))):
+        _draw_frame(pen, frame, line, class_color(label))
+    taken: list[Rectangle] = []
+    for i, (frame, label) in enumerate(zip(frames, labels.tolist(), strict=True)):
+        text = (_printable(names[label], label), "" if scores is None else f" {scores[i]:.2f}")
+        taken.append(_draw_label(picture, text, frame, taken, class_color(label), font_size))
+    return np.asarray(picture)
+
+
+def draw_comparison(
+    image: np.ndarray,
+    *,
+    true_boxes: np.ndarray,
+    true_labels: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    names: Sequence[str],
+) -> np.ndarray:
+    """Draws a picture twice, side by side: left what is annotated, right what was detected.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        true_boxes: [G, 4], xyxy in pixels of `image`.
+        true_labels: [G], integer indices into `names`.
+        boxes: [D, 4], like `true_boxes`, best first.
+        labels: [D], like `true_labels`.
+        scores: [D].
+        names: the class names.
+
+    Returns:
+        uint8 [H', W', 3]: both pictures as `draw_detections` draws them, under a caption each.
+
+    Raises:
+        ValueError: as `draw_detections` does.
+    """
+    truth = draw_detections(image, true_boxes, true_labels, None, names)
+    found = draw_detections(image, boxes, labels, scores, names)
+    left = _under_caption(truth, f"annotated: {len(true_labels)}")
+    right = _under_caption(found, f"detected: {len(labels)}")
+    gap = np.full((left.shape[0], GAP, 3), PAPER, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)
+
+
+def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Lays pictures out in rows and columns, each in the middle of its cell.
+
+    A row is as high as its highest picture and a column as wide as its widest.
+
+    Args:
+        images: at least one uint8 [h, w, 3], RGB, of any sizes. One with a side above 1024 pixels
+            is shrunk to that.
+        columns: pictures in a row, at least 1; with fewer pictures the sheet is narrower.
+
+    Returns:
+        uint8 [H, W, 3], white between the pictures.
+
+    Raises:
+        ValueError: if there is no picture or no column.
+    """
+    if not images or columns < 1:
+        raise ValueError(f"a contact sheet of {len(images)} pictures in {columns} columns")
+    pictures = [Image.fromarray(image) for image in images]
+    for picture in pictures:
+        picture.thumbnail((CELL_SIDE, CELL_SIDE))  # never enlarges
+    columns = min(columns, len(pictures))
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    widths = [max(p.width for p in pictures[column::columns]) for column in range(columns)]
+    heights = [max(p.height for p in row) for row in rows]
+    size = (GAP + sum(width + GAP for width in widths), GAP + sum(h + GAP for h in heights))
+    sheet = Image.new("RGB", size, PAPER)
+    top = GAP
+    for row, height in zip(rows, heights, strict=True):
+        left = GAP
+        for picture, width in zip(row, widths, strict=False):  # the last row may be short
+            corner = (left + (width - picture.width) // 2, top + (height - picture.height) // 2)
+            sheet.paste(picture, corner)
+            left += width + GAP
+        top += height + GAP
+    return np.asarray(sheet)
+
+
+def _check(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    scores: np.ndarray | None,
+    names: Sequence[str],
+) -> None:
+    """Raises ValueError where `draw_detections` was given something else than it asks for."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"an image must be uint8 [H, W, 3], not {image.dtype} {image.shape}")
+    if labels.shape != (len(boxes),) or (scores is not None and len(scores) != len(boxes)):
+        raise ValueError(f"{len(boxes)} boxes must have as many labels and scores")
+    if not np.isfinite(boxes).all():
+        raise ValueError("a box to draw is not finite")
+    if ((labels < 0) | (labels >= len(names))).any():
+        raise ValueError(f"a label to draw is outside 0..{len(names) - 1}")
+
+
+def _enlarge(image: np.ndarray) -> tuple[Image.Image, int]:
+    """A copy of the picture large enough to be labelled, and the factor it was enlarged by."""
+    height, width = image.shape[:2]
+    scale = math.ceil(max(1.0, LONGER_SIDE / max(height, width)))
+    enlarged = Image.fromarray(image).resize(
+        (width * scale, height * scale), Image.Resampling.BICUBIC
+    )
+    canvas = (max(enlarged.width, SHORTER_SIDE), max(enlarged.height, SHORTER_SIDE))
+    picture = Image.new("RGB", canvas, BESIDE)
+    picture.paste(enlarged)
+    return picture, scale
+
+
+def _frame(box: np.ndarray, line: int, picture: Image.Image) -> Rectangle:
+    """The outermost pixels (left, top, right, bottom) of the line around a box, in the picture.
+
+    Moved to the nearest edge where the box lies outside, and at least a line wide.
+    """
+    left, top = (max(0, math.floor(edge) - line) for edge in box[:2])
+    right, bottom = (math.ceil(edge) + line - 1 for edge in box[2:])
+    left, top = min(left, picture.width - line), min(top, picture.height - line)
+    right = min(max(right, left + line - 1), picture.width - 1)
+    bottom = min(max(bottom, top + line - 1), picture.height - 1)
+    return left, top, right, bottom
+
+
+def _draw_frame(pen: ImageDraw.ImageDraw, frame: Rectangle, line: int, color: Color) -> None:
+    """Draws a box's line, with a hair line around it that sets it off from any background."""
+    left, top, right, bottom = frame
+    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_ink(color))
+    pen.rectangle(frame, outline=color, width=line)
+
+
+def _draw_label(
+    picture: Image.Image,
+    name_and_score: tuple[str, str],
+    frame: Rectangle,
+    taken: Sequence[Rectangle],
+    color: Color,
+    font_size: int,
+) -> Rectangle:
+    """Writes a box's label on a ground of the box's colour, and returns the place it took."""
+    name, score = name_and_score
+    font = _font(name + score, min(font_size, min(picture.size) // 2))
+    pad = max(2, font_size // 6)
+    text = _shorten(name, font, picture.width - 2 * pad - font.getlength(score)) + score
+    ascent, descent = font.getmetrics()
+    place = _free_place(
+        frame,
+        (math.ceil(font.getlength(text)) + 2 * pad, ascent + descent),
+        picture.size,
+        taken,
+    )
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=color)
+    pen.text((place[0] + pad, place[1] + ascent), text, _ink(color), font, anchor="ls")
+    return place
+
+
+def _free_place(
+    frame: Rectangle,
+    label_size: tuple[int, int],
+    picture_size: tuple[int, int],
+    taken: Sequence[Rectangle],
+) -> Rectangle:
+    """Where a label goes: above its box by preference, in the picture, off the other labels.
+
+    Where every place is taken, the one that covers least of the other labels. Among equals, one
+    that leaves most of the box to be seen, which matters for a small box in a corner.
+    """
+    left, top, right, bottom = frame
+    width, height = label_size
+    corners = (
+        (left, top - height),
+        (left, top),
+        (left, bottom + 1),
+        (right + 1 - width, top - height),
+        (left, bottom + 1 - height),
+        (right + 1 - width, bottom + 1),
+        (right + 1, top),
+        (left - width, top),
+    )
+    places = []
+    for x, y in corners:
+        x = max(0, min(x, picture_size[0] - width))
+        y = max(0, min(y, picture_size[1] - height))
+        places.append((x, y, x + width, y + height))
+
+    def cost(place: Rectangle) -> tuple[float, bool]:
+        hides_box = 2 * _overlap(place, frame) > _overlap(frame, frame)
+        return sum(_overlap(place, other) for other in taken), hides_box
+
+    return min(places, key=cost)
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> float:
+    """The square pixels that two rectangles (left, top, right, bottom) share."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(0, width) * max(0, height)
+
+
+def _under_caption(image: np.ndarray, caption: str) -> np.ndarray:
+    """The picture [H, W, 3] below a line of text on white."""
+    font_size = max(14, round(math.sqrt(image.shape[0] * image.shape[1]) / 40))
+    font = _font(caption, font_size)
+    strip = Image.new("RGB", (image.shape[1], round(1.6 * font_size)), PAPER)
+    text = _shorten(caption, font, strip.width)
+    ImageDraw.Draw(strip).text((2, strip.height // 2), text, BLACK, font, anchor="lm")
+    return np.concatenate([np.asarray(strip), image])
+
+
+def _printable(name: str, label: int) -> str:
+    """A class name on one line, or the number of a class whose name no font here can draw."""
+    name = " ".join(name.split())
+    return name if any(_covers(file, name) for file in _font_files()) else f"class {label}"
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """The text, with dots for its end where it would be wider than `width` pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text + "..."
+
+
+def _ink(color: Color) -> Color:
+    """Black or white, whichever is read better on the colour (relative luminance, ITU-R 709)."""
+    red, green, blue = ((channel / 255) ** 2.2 for channel in color)
+    return BLACK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else WHITE
+
+
+def _font(text: str, size: int) -> ImageFont.FreeTypeFont:
+    """The first font that has every character of the text."""
+    files = _font_files()
+    return _load_font(next((file for file in files if _covers(file, text)), files[0]), size)
+
+
+@functools.cache
+def _font_files() -> tuple[str, ...]:
+    """The fonts at hand, to be tried in this order.
+
+    Pillow's own has ASCII alone. DejaVu Sans, which has all of Europe's scripts and Arabic, comes
+    with matplotlib; it is found without importing that, which would write into the home folder.
+    """
+    spec = importlib.util.find_spec("matplotlib")
+    folders = spec.submodule_search_locations if spec else None
+    bundled = [
+        str(pathlib.Path(folder, "mpl-data", "fonts", "ttf", "DejaVuSans.ttf"))
+        for folder in folders or ()
+    ]
+    files = []
+    for file in (*bundled, *_SYSTEM_FONTS):
+        try:
+            ImageFont.truetype(file)
+        except OSError:
+            continue
+        files.append(file)
+    return (*files, "")
+
+
+@functools.lru_cache(maxsize=64)
+def _load_font(file: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font at a size in pixels; the empty name stands for the one within Pillow."""
+    if file:
+        return ImageFont.truetype(file, size)
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+    return font
+
+
+@functools.lru_cache(maxsize=4096)
+def _covers(file: str, text: str) -> bool:
+    """Whether a font has every character: draws none as the box that stands for a missing one."""
+    font = _load_font(file, 20)
+    missing = bytes(font.getmask("\uffff"))  # never a character
+    return all(bytes(font.getmask(character)) != missing for character in text)

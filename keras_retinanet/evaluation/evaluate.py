@@ -1,0 +1,29 @@
+"""Scores a model on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.pipeline import image_stream
+from keras_retinanet.evaluation.coco_metrics import CocoEvaluator
+from keras_retinanet.models.inference import detect_dataset
+from keras_retinanet.models.retinanet import RetinaNet
+
+
+def detect_all(model: RetinaNet, dataset: DetectionDataset) -> tuple[CocoEvaluator, Iterator[int]]:
+    """An evaluator of `dataset`, and an iterator that fills it with the model's detections.
+
+    Each step of the iterator handles one image and gives how many are done: room for a progress bar.
+    Images are read as they are needed and detections kept as a few numbers each, so memory does not
+    grow with the pictures.
+    """
+    evaluator = CocoEvaluator(dataset)
+
+    def run() -> Iterator[int]:
+        stream = detect_dataset(model, image_stream(dataset))
+        for done, (index, detections) in enumerate(stream, start=1):
+            evaluator.add([dataset.image_ids[index]], [detections])
+            yield done
+
+    return evaluator, run()

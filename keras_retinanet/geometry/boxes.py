@@ -1,0 +1,107 @@
+"""Pure functions on boxes: xyxy corners in absolute pixels, float32, any leading dimensions."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+# The largest log-scale that is decoded: no box grows beyond 62.5 times its anchor, and exp cannot
+# overflow while the box head is still untrained. The value is Detectron's, for 1000-pixel images
+# and a smallest anchor of 16.
+MAX_LOG_SCALE = math.log(1000.0 / 16.0)
+
+
+def box_area(boxes: tf.Tensor) -> tf.Tensor:
+    """Areas in square pixels of `boxes` [..., 4]; an inverted box has none."""
+    x_min, y_min, x_max, y_max = tf.unstack(boxes, axis=-1)
+    return tf.maximum(x_max - x_min, 0.0) * tf.maximum(y_max - y_min, 0.0)
+
+
+def _intersection(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    top_left = tf.maximum(boxes[..., :2], others[..., :2])
+    bottom_right = tf.minimum(boxes[..., 2:], others[..., 2:])
+    return box_area(tf.concat([top_left, bottom_right], axis=-1))
+
+
+def pairwise_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Intersection over union of each of `boxes` [M, 4] with each of `others` [N, 4]: [M, N]."""
+    intersection = _intersection(boxes[:, None], others[None])
+    union = box_area(boxes)[:, None] + box_area(others)[None] - intersection
+    return tf.math.divide_no_nan(intersection, union)
+
+
+def pairwise_coverage(regions: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """The share of each of `boxes` [N, 4] that lies in each of `regions` [M, 4]: [M, N]."""
+    return tf.math.divide_no_nan(_intersection(regions[:, None], boxes[None]), box_area(boxes))
+
+
+def generalized_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """GIoU of `boxes` [..., 4] with the `others` [..., 4] at the same places: [...], in (-1, 1].
+
+    Rezatofighi et al. 2019: the IoU less the share of the enclosing box that neither covers.
+    """
+    intersection = _intersection(boxes, others)
+    union = box_area(boxes) + box_area(others) - intersection
+    hull = box_area(
+        tf.concat(
+            [
+                tf.minimum(boxes[..., :2], others[..., :2]),
+                tf.maximum(boxes[..., 2:], others[..., 2:]),
+            ],
+            axis=-1,
+        )
+    )
+    iou = tf.math.divide_no_nan(intersection, union)
+    return iou - tf.math.divide_no_nan(hull - union, hull)
+
+
+def _centers_and_sizes(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    sizes = boxes[..., 2:] - boxes[..., :2]
+    return boxes[..., :2] + 0.5 * sizes, sizes
+
+
+def encode_boxes(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """The deltas (dx, dy, dw, dh) [..., 4] that turn `anchors` [..., 4] into `boxes` [..., 4].
+
+    Girshick et al. 2014 (R-CNN), appendix C, with unit weights as in torchvision: centre shifts in
+    units of the anchor's sides and logarithms of the ratios of the sides. The boxes need positive
+    sides.
+    """
+    centers, sizes = _centers_and_sizes(boxes)
+    anchor_centers, anchor_sizes = _centers_and_sizes(anchors)
+    return tf.concat(
+        [(centers - anchor_centers) / anchor_sizes, tf.math.log(sizes / anchor_sizes)], axis=-1
+    )
+
+
+def decode_boxes(deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """The boxes [..., 4] that `deltas` [..., 4] make of `anchors` [..., 4]; undoes `encode_boxes`."""
+    anchor_centers, anchor_sizes = _centers_and_sizes(anchors)
+    centers = deltas[..., :2] * anchor_sizes + anchor_centers
+    sizes = tf.exp(tf.minimum(deltas[..., 2:], MAX_LOG_SCALE)) * anchor_sizes
+    return tf.concat([centers - 0.5 * sizes, centers + 0.5 * sizes], axis=-1)
+
+
+def clip_boxes(boxes: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
+    """`boxes` [B, D, 4] cut off at the borders of images of `image_sizes` [B, 2] (height, width)."""
+    height_width = tf.cast(image_sizes, boxes.dtype)
+    width_height = height_width[:, None, ::-1]
+    limits = tf.concat([width_height, width_height], axis=-1)
+    return tf.clip_by_value(boxes, 0.0, limits)
+
+
+def rescale_boxes(boxes: tf.Tensor, from_sizes: tf.Tensor, to_sizes: tf.Tensor) -> tf.Tensor:
+    """Moves `boxes` [B, D, 4] from images of `from_sizes` to `to_sizes`, both [B, 2] (height, width).
+
+    The two sides scale separately, since a resized side is a whole number of pixels.
+    """
+    ratio = tf.cast(to_sizes, boxes.dtype) / tf.cast(from_sizes, boxes.dtype)
+    ratio_xy = ratio[:, None, ::-1]
+    return boxes * tf.concat([ratio_xy, ratio_xy], axis=-1)
+
+
+def normalized_yxyx(boxes: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
+    """`boxes` [B, D, 4] as ymin, xmin, ymax, xmax in shares of `image_sizes` [B, 2]; for serving."""
+    sizes = tf.cast(image_sizes, boxes.dtype)[:, None]
+    return tf.gather(boxes, [1, 0, 3, 2], axis=-1) / tf.concat([sizes, sizes], axis=-1)

@@ -1,0 +1,72 @@
+"""The anchors of an image, from the shapes of its feature maps."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_retinanet.geometry.anchors import cell_anchors, grid_anchors
+
+
+@dataclasses.dataclass(frozen=True)
+class AnchorSettings:
+    """Where anchors stand and what they look like; the defaults are the paper's (section 4).
+
+    Attributes:
+        sizes: the base side in pixels, one for each of the levels P3 to P7.
+        strides: pixels from cell to cell, one for each level.
+        ratios: height / width.
+        scales: factors of the base side.
+        offset: where the first centre lies, in strides; detectron2 and torchvision take 0.
+    """
+
+    sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
+    strides: tuple[int, ...] = (8, 16, 32, 64, 128)
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    scales: tuple[float, ...] = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+    offset: float = 0.5
+
+    def __post_init__(self) -> None:
+        for field in ("sizes", "strides", "ratios", "scales"):
+            values = tuple(getattr(self, field))
+            if not values or min(values) <= 0:
+                raise ValueError(f"AnchorSettings: {field} is {values}; it takes positive numbers")
+            object.__setattr__(self, field, values)
+        if len(self.sizes) != 5 or len(self.strides) != 5:
+            raise ValueError(
+                "AnchorSettings: sizes and strides take one number for each of the levels P3 to P7, "
+                f"not {len(self.sizes)} and {len(self.strides)}"
+            )
+
+    @property
+    def per_cell(self) -> int:
+        return len(self.ratios) * len(self.scales)
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
+class Anchors(keras.layers.Layer):
+    """Feature maps P3 to P7, [B, H_l, W_l, C] each -> their anchors, float32 [H_l * W_l * A, 4] each.
+
+    xyxy in pixels of the image; not clipped. Only the shapes of the maps are read. The arguments are
+    the fields of `AnchorSettings`.
+    """
+
+    def __init__(self, name: str = "anchors", **settings: Any) -> None:
+        # autocast off: casting coordinates to a 16-bit type would move anchors by whole pixels
+        super().__init__(name=name, dtype="float32", autocast=False, trainable=False)
+        self.settings = AnchorSettings(**settings)
+
+    def call(self, pyramid: list[tf.Tensor]) -> list[tf.Tensor]:
+        settings = self.settings
+        levels = []
+        for features, size, stride in zip(pyramid, settings.sizes, settings.strides, strict=True):
+            _, height, width, _ = tf.unstack(tf.shape(features))
+            cell = cell_anchors(size, settings.ratios, settings.scales)
+            levels.append(grid_anchors(cell, height, width, stride, settings.offset))
+        return levels
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, **dataclasses.asdict(self.settings)}

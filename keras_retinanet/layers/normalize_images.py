@@ -1,0 +1,42 @@
+"""The first step of every model: pixels to the numbers that the backbone was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
+class NormalizeImages(keras.layers.Layer):
+    """RGB images [B, H, W, 3] of 0 to 255, any dtype -> float32 [B, H, W, 3], (x - mean) / std.
+
+    In float32 under any precision policy: bfloat16 has 8 bits, and a resized pixel needs more.
+
+    Args:
+        mean, std: three numbers each, in the order of the output's channels, on the 0-255 scale.
+        bgr: whether the output's channels are blue, green, red, as caffe's networks take them.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        bgr: bool = False,
+        name: str = "normalize_images",
+    ) -> None:
+        super().__init__(name=name, dtype="float32", autocast=False, trainable=False)
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.bgr = bgr
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        images = tf.cast(images, tf.float32)
+        if self.bgr:
+            images = images[..., ::-1]
+        return (images - tf.constant(self.mean)) / tf.constant(self.std)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "mean": self.mean, "std": self.std, "bgr": self.bgr}

@@ -1,0 +1,137 @@
+"""The focal loss (paper, section 3) and the losses of the box subnet.
+
+Each returns one value per anchor; the model sums them and divides by the number of matched anchors
+of the global batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_retinanet.geometry.boxes import generalized_iou
+from keras_retinanet.geometry.matching import IGNORED
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
+class FocalLoss(keras.losses.Loss):
+    """FL(p_t) = -alpha_t (1 - p_t)^gamma log(p_t), summed over the classes of an anchor.
+
+    p_t is the probability given to what is true of a class at an anchor: p = sigmoid(logit) where
+    the object is of that class, 1 - p elsewhere; alpha_t is `alpha` and 1 - `alpha` accordingly.
+    `gamma=0` is the alpha-balanced cross entropy, `gamma=0, alpha=None` the plain one.
+
+    Called with labels int [..., N] (a class, -1 for background, -2 for an anchor to leave out) and
+    logits float32 [..., N, K]; returns float32 [..., N].
+
+    Args:
+        alpha: weight of the true class, in [0, 1]; None for no weights.
+        gamma: how fast well-classified examples fade, >= 0.
+    """
+
+    def __init__(
+        self, alpha: float | None = 0.25, gamma: float = 2.0, name: str = "focal_loss"
+    ) -> None:
+        super().__init__(name=name, reduction=None, dtype="float32")
+        if alpha is not None and not 0.0 <= alpha <= 1.0:
+            raise ValueError(f"FocalLoss: alpha is {alpha}; it must lie in [0, 1] or be None")
+        if gamma < 0.0:
+            raise ValueError(f"FocalLoss: gamma is {gamma}; it must be at least 0")
+        self.alpha = alpha
+        self.gamma = gamma
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        foreground, background = (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)
+        labels = tf.cast(y_true, tf.int32)
+        return _focal_loss(labels, y_pred, foreground, background, self.gamma)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"alpha": self.alpha, "gamma": self.gamma, "name": self.name}
+
+
+def _background_loss(logits: tf.Tensor, gamma: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """The unweighted loss of a class that is absent, and its derivative, both shaped as `logits`.
+
+    With p = sigmoid(x): p^gamma * softplus(x), since softplus(x) = -log(1 - p), stable for any x.
+    A class that is present costs the same at -x.
+    """
+    p = tf.sigmoid(logits)
+    cross_entropy = tf.nn.softplus(logits)
+    modulation = tf.square(p) if gamma == 2.0 else tf.pow(p, gamma)  # square: a third of the time
+    derivative = modulation * (gamma * (1.0 - p) * cross_entropy + p)
+    return modulation * cross_entropy, derivative
+
+
+def _focal_loss(
+    labels: tf.Tensor, logits: tf.Tensor, foreground: float, background: float, gamma: float
+) -> tf.Tensor:
+    """Every logit is costed as background, then the few true classes are put right.
+
+    So no one-hot targets of the size of the logits (100,000 anchors x classes an image) are ever
+    made, and the gradient is written out because it shares all its parts with the value.
+    """
+    matched = tf.where(labels >= 0)  # [P, rank of labels]
+    true_logits = tf.concat([matched, tf.cast(tf.gather_nd(labels, matched), tf.int64)[:, None]], 1)
+    counted = tf.cast(labels != IGNORED, tf.float32)
+
+    @tf.custom_gradient
+    def loss(logits: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        absent, absent_slope = _background_loss(logits, gamma)
+        present, present_slope = _background_loss(-tf.gather_nd(logits, true_logits), gamma)
+        # Put in place, not added as a correction: the two would cancel and leave rounding errors.
+        values = tf.tensor_scatter_nd_update(background * absent, true_logits, foreground * present)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            slopes = tf.tensor_scatter_nd_update(
+                background * absent_slope, true_logits, -foreground * present_slope
+            )
+            return slopes * (counted * upstream)[..., None]
+
+        return tf.reduce_sum(values, axis=-1) * counted, gradient
+
+    return loss(logits)
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
+class SmoothL1(keras.losses.Loss):
+    """Smooth L1 on box deltas, summed over the four: quadratic below `beta`, linear above.
+
+    Girshick 2015 (Fast R-CNN) with Detectron's beta; `beta=0` is the plain L1. Called with the true
+    and the predicted deltas, float32 [..., 4]; returns float32 [...].
+    """
+
+    on_boxes = False  # takes deltas
+
+    def __init__(self, beta: float = 1.0 / 9.0, name: str = "smooth_l1") -> None:
+        super().__init__(name=name, reduction=None, dtype="float32")
+        if beta < 0.0:
+            raise ValueError(f"SmoothL1: beta is {beta}; it must be at least 0")
+        self.beta = beta
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        distance = tf.abs(y_true - y_pred)
+        if self.beta > 0.0:
+            quadratic = 0.5 * tf.square(distance) / self.beta
+            distance = tf.where(distance < self.beta, quadratic, distance - 0.5 * self.beta)
+        return tf.reduce_sum(distance, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"beta": self.beta, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
+class GIoULoss(keras.losses.Loss):
+    """1 - GIoU of the true and the predicted boxes, xyxy float32 [..., 4]; returns float32 [...]."""
+
+    on_boxes = True  # takes decoded boxes
+
+    def __init__(self, name: str = "giou") -> None:
+        super().__init__(name=name, reduction=None, dtype="float32")
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        return 1.0 - generalized_iou(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}

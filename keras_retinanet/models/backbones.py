@@ -1,0 +1,155 @@
+"""What can stand below the pyramid: our ResNets, `keras.applications`, or a model of the user's."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Any
+
+import keras
+
+from keras_retinanet.layers.batch_norm import FusedBatchNormalization
+from keras_retinanet.layers.normalize_images import NormalizeImages
+from keras_retinanet.models.resnet import DEPTHS, batch_norm, resnet
+
+KERAS_PREFIX = "keras:"
+
+# How a backbone wants its pixels. The padding of a batch is the mean, so it is 0 after this.
+_NORMALIZATIONS: dict[str, dict[str, Any]] = {
+    "torch": {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)},
+    "caffe": {"mean": (103.939, 116.779, 123.68), "std": (1.0, 1.0, 1.0), "bgr": True},
+    "tf": {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)},
+    "none": {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+}
+# keras.applications by the beginning of the name; the longest that fits counts. "none": the network
+# normalises by itself.
+_APPLICATION_NORMALIZATIONS = {
+    "ConvNeXt": "none",
+    "DenseNet": "torch",
+    "EfficientNet": "none",
+    "Inception": "tf",
+    "MobileNet": "tf",
+    "MobileNetV3": "none",
+    "NASNet": "tf",
+    "ResNet": "caffe",
+    "ResNet50V2": "tf",
+    "ResNet101V2": "tf",
+    "ResNet152V2": "tf",
+    "VGG": "caffe",
+    "Xception": "tf",
+}
+
+
+def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
+    """The layer that prepares pixels for `backbone`; a model of the user's gets 0 to 255 as it is."""
+    if isinstance(backbone, keras.Model):
+        kind = "none"
+    elif backbone.startswith(KERAS_PREFIX):
+        application = backbone.removeprefix(KERAS_PREFIX)
+        fitting = [p for p in _APPLICATION_NORMALIZATIONS if application.startswith(p)]
+        kind = _APPLICATION_NORMALIZATIONS[max(fitting, key=len)]
+    else:
+        kind = "torch"
+    return NormalizeImages(**_NORMALIZATIONS[kind])
+
+
+def build_backbone(
+    backbone: str | keras.Model, *, norm: str, imagenet_weights: bool
+) -> keras.Model:
+    """A model from normalised images [B, H, W, 3] to [C3, C4, C5] with strides 8, 16 and 32.
+
+    Args:
+        backbone: a name of `models.resnet.DEPTHS`, "keras:NAME" for a model of
+            `keras.applications`, or a `keras.Model` with three outputs, which is used as it is.
+        norm: "frozen", "trainable" or "sync", see `models.resnet.batch_norm`; applied to the batch
+            normalisation layers of any backbone.
+        imagenet_weights: whether a `keras.applications` model starts from its published weights.
+
+    Raises:
+        ValueError: if there is no such backbone, it has not three outputs, its weights cannot be
+            had.
+    """
+    if isinstance(backbone, keras.Model):
+        if len(backbone.outputs) != 3:
+            raise ValueError(
+                f"the backbone {backbone.name!r} has {len(backbone.outputs)} outputs; RetinaNet "
+                "takes three, the maps C3, C4 and C5 with strides 8, 16 and 32"
+            )
+        return _set_norm(backbone, norm)
+    if backbone.startswith(KERAS_PREFIX):
+        name = backbone.removeprefix(KERAS_PREFIX)
+        return _set_norm(_application(name, imagenet_weights), norm)
+    if backbone not in DEPTHS:
+        known = [*DEPTHS, f"{KERAS_PREFIX}ResNet50"]
+        nearest = difflib.get_close_matches(backbone, known, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(
+            f"unknown backbone {backbone!r}{hint} There are {', '.join(DEPTHS)}, and "
+            f"{KERAS_PREFIX}NAME for any model of keras.applications"
+        )
+    if imagenet_weights:
+        raise ValueError(
+            f"weights='imagenet' fits the layout of keras.applications only; take backbone="
+            f"'{KERAS_PREFIX}ResNet50' for {backbone!r}, or weights=None to start at random"
+        )
+    return resnet(backbone, batch_norm(norm))
+
+
+def _set_norm(model: keras.Model, norm: str) -> keras.Model:
+    for layer in model._flatten_layers(include_self=False):
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        layer.trainable = norm != "frozen"
+        if norm == "sync":
+            if isinstance(layer, FusedBatchNormalization):
+                raise ValueError(
+                    f"{layer.name}: FusedBatchNormalization has no synchronised statistics; make "
+                    "the backbone with keras.layers.BatchNormalization"
+                )
+            layer.synchronized = True
+    return model
+
+
+def _application(name: str, imagenet_weights: bool) -> keras.Model:
+    make = getattr(keras.applications, name, None)
+    if make is None or not name[:1].isupper():
+        names = [n for n in dir(keras.applications) if n[:1].isupper()]
+        nearest = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"keras.applications has no model {name!r}{hint}")
+    settings = {"include_top": False, "input_shape": (None, None, 3)}
+    if not imagenet_weights:
+        model = make(weights=None, **settings)
+    else:
+        try:
+            model = make(weights="imagenet", **settings)
+        except Exception as error:  # Keras raises a bare Exception when a download fails
+            raise ValueError(
+                f"the ImageNet weights of {name} could not be fetched ({error}); go online once, "
+                "or say weights=None (model.weights=none) to start at random"
+            ) from error
+    taps = _taps(model)
+    return keras.Model(model.inputs, [layer.output for layer in taps], name=name)
+
+
+def _taps(model: keras.Model) -> list[keras.layers.Layer]:
+    """The last layers of `model` with strides 8, 16 and 32, found by their shapes on 256 pixels."""
+    side = 256
+    candidates = [
+        layer
+        for layer in model.layers
+        if len(getattr(layer.output, "shape", ())) == 4
+        and not isinstance(
+            layer, keras.layers.ZeroPadding2D
+        )  # a padded map has another stride's size
+    ]
+    probe = keras.Model(model.inputs, [layer.output for layer in candidates])
+    outputs = probe.compute_output_spec(keras.KerasTensor((1, side, side, 3)))
+    last = {}
+    for layer, output in zip(candidates, outputs, strict=True):
+        if output.shape[1]:
+            last[round(math.log2(side / output.shape[1]))] = layer
+    missing = [2**level for level in (3, 4, 5) if level not in last]
+    if missing:
+        raise ValueError(f"{model.name} has no feature map with stride {missing[0]}")
+    return [last[level] for level in (3, 4, 5)]

@@ -1,0 +1,94 @@
+"""The two subnets, each applied to every pyramid level with the same weights (paper, section 4)."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import layers
+
+from keras_retinanet.layers.batch_norm import FusedBatchNormalization
+
+GROUPS = 32  # of GroupNorm, as in Wu and He 2018
+
+
+def _norm(kind: str, name: str) -> layers.Layer:
+    if kind == "group":
+        return layers.GroupNormalization(GROUPS, epsilon=1e-5, name=name)
+    return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+
+
+def _subnet(
+    name: str,
+    outputs: int,
+    per_anchor: int,
+    *,
+    channels: int,
+    depth: int,
+    norm: str | None,
+    bias: float,
+) -> keras.Model:
+    """`depth` 3x3 convolutions with ReLU and one without: [B, H, W, C] -> [B, H * W * A, per_anchor]."""
+    features = x = keras.Input((None, None, channels), name="features")
+    for index in range(depth):
+        x = layers.Conv2D(
+            channels,
+            3,
+            padding="same",
+            use_bias=norm is None,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            name=f"conv{index}",
+        )(x)
+        if norm is not None:
+            x = _norm(norm, f"norm{index}")(x)
+        x = layers.ReLU(name=f"relu{index}")(x)
+    x = layers.Conv2D(
+        outputs,
+        3,
+        padding="same",
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        bias_initializer=keras.initializers.Constant(bias),
+        name="output",
+    )(x)
+    x = layers.Reshape((-1, per_anchor), name="per_anchor")(x)
+    return keras.Model(features, x, name=name)
+
+
+def class_subnet(
+    num_classes: int,
+    anchors_per_cell: int,
+    *,
+    prior: float,
+    channels: int,
+    depth: int,
+    norm: str | None,
+) -> keras.Model:
+    """[B, H, W, channels] -> class logits [B, H * W * A, K].
+
+    The last bias says that an object of any class has probability `prior` at the start. Without it
+    the background of the first batches drowns everything (paper, section 3.3).
+    """
+    return _subnet(
+        "class_subnet",
+        anchors_per_cell * num_classes,
+        num_classes,
+        channels=channels,
+        depth=depth,
+        norm=norm,
+        bias=-math.log((1.0 - prior) / prior),
+    )
+
+
+def box_subnet(
+    anchors_per_cell: int, *, channels: int, depth: int, norm: str | None
+) -> keras.Model:
+    """[B, H, W, channels] -> box deltas (dx, dy, dw, dh) [B, H * W * A, 4]."""
+    return _subnet(
+        "box_subnet",
+        anchors_per_cell * 4,
+        4,
+        channels=channels,
+        depth=depth,
+        norm=norm,
+        bias=0.0,
+    )

@@ -1,0 +1,126 @@
+"""From images of any size to detections in their own pixels.
+
+`RetinaNet.detect`, the evaluation, the commands and the exported SavedModel all come through here,
+so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.data.resize import pad_images, padded_size, resize_images, resized_size
+from keras_retinanet.geometry.boxes import rescale_boxes
+
+if TYPE_CHECKING:
+    from keras_retinanet.models.retinanet import RetinaNet
+
+# What a batch may hold. On a CPU larger batches are no faster once an image fills the cores.
+BATCH_PIXELS_CPU = 2**20
+BATCH_PIXELS_GPU = 2**24
+
+Detections = dict[str, np.ndarray]
+
+
+def prepare_images(images: tf.Tensor, model: RetinaNet) -> tuple[tf.Tensor, tf.Tensor]:
+    """Resizes images [..., H, W, 3] of 0 to 255 by the model's rule and pads them.
+
+    Each image is padded to the next multiple of 32 and no further, whatever it is batched with:
+    padding reaches the features near it, so a shared canvas would let neighbours change an answer.
+
+    Returns:
+        float32 [..., h, w, 3], and the size within the padding, int32 [2].
+    """
+    size = resized_size(tf.shape(images)[-3:-1], model.min_side, model.max_side)
+    resized = resize_images(images, size)
+    return pad_images(resized, padded_size(size), model.padding_color), size
+
+
+def detect_prepared(
+    model: RetinaNet, images: tf.Tensor, sizes: tf.Tensor, original_sizes: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Detections in images that `prepare_images` made.
+
+    Args:
+        images: float32 [B, h, w, 3].
+        sizes: int32 [B, 2], heights and widths within the padding.
+        original_sizes: int32 [B, 2], those of the images as they came.
+
+    Returns:
+        As `SelectDetections`, with the boxes in pixels of the images as they came.
+    """
+    detections = model.select(model.network(images, training=False), sizes)
+    return {**detections, "boxes": rescale_boxes(detections["boxes"], sizes, original_sizes)}
+
+
+def detect_images(model: RetinaNet, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Detections in images [B, H, W, 3] of one size, in their own pixels; see `detect_prepared`."""
+    prepared, size = prepare_images(images, model)
+    batch = tf.shape(images)[0]
+    sizes = tf.tile(size[None], [batch, 1])
+    original_sizes = tf.tile(tf.shape(images)[None, 1:3], [batch, 1])
+    return detect_prepared(model, prepared, sizes, original_sizes)
+
+
+def detect_dataset(model: RetinaNet, images: tf.data.Dataset) -> Iterator[tuple[int, Detections]]:
+    """Runs the model over a stream of single images, batching those that are padded to one size.
+
+    Args:
+        images: of pairs (int64 scalar, image [H, W, 3] of 0 to 255).
+
+    Yields:
+        The number that came with an image and its detections as numpy arrays without padding:
+        "boxes" float32 [D, 4], "scores" float32 [D], "labels" int32 [D], best first. The order is
+        not that of the stream.
+    """
+    batch_pixels = BATCH_PIXELS_GPU if tf.config.list_physical_devices("GPU") else BATCH_PIXELS_CPU
+
+    def prepare(number: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        prepared, size = prepare_images(image, model)
+        return number, prepared, size, tf.shape(image)[:2]
+
+    def canvas(_: tf.Tensor, prepared: tf.Tensor, *__: tf.Tensor) -> tf.Tensor:
+        height, width = tf.unstack(tf.shape(prepared, tf.int64)[:2])
+        return height * 2**32 + width
+
+    def batch_size(key: tf.Tensor) -> tf.Tensor:
+        return tf.maximum(batch_pixels // ((key // 2**32) * (key % 2**32)), 1)
+
+    batches = (
+        images.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        .group_by_window(canvas, lambda key, group: group.batch(64), window_size_func=batch_size)
+        .prefetch(1)
+    )
+    for numbers, prepared, sizes, original_sizes in batches:
+        detections = model.detect_function(prepared, sizes, original_sizes)
+        arrays = {name: value.numpy() for name, value in detections.items()}
+        for row, number in enumerate(numbers.numpy()):
+            yield int(number), _without_padding(arrays, row)
+
+
+def _without_padding(arrays: dict[str, np.ndarray], row: int) -> Detections:
+    count = arrays["num_detections"][row]
+    return {name: arrays[name][row, :count] for name in ("boxes", "scores", "labels")}
+
+
+def array_stream(images: Sequence[np.ndarray]) -> tf.data.Dataset:
+    """`images` as `detect_dataset` takes them, numbered in order.
+
+    Raises:
+        ValueError: if one is not [height, width, 3], naming its place.
+    """
+    for place, image in enumerate(images):
+        if np.ndim(image) != 3 or np.shape(image)[2] != 3 or 0 in np.shape(image):
+            raise ValueError(
+                f"image {place} has the shape {np.shape(image)}; an RGB image is [height, width, 3]"
+            )
+    return tf.data.Dataset.from_generator(
+        lambda: ((place, np.asarray(image, np.float32)) for place, image in enumerate(images)),
+        output_signature=(
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec([None, None, 3], tf.float32),
+        ),
+    )

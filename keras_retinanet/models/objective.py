@@ -1,0 +1,48 @@
+"""What training minimises: targets for every anchor, and the two losses summed over them."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from keras_retinanet.geometry.boxes import decode_boxes, encode_boxes
+from keras_retinanet.geometry.matching import match_anchors
+
+
+def loss_sums(
+    class_logits: tf.Tensor,
+    box_deltas: tf.Tensor,
+    anchors: tf.Tensor,
+    targets: dict[str, tf.Tensor],
+    *,
+    class_loss: keras.losses.Loss,
+    box_loss: keras.losses.Loss,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The losses of a batch before they are divided by the number of matched anchors.
+
+    Args:
+        class_logits: float32 [B, N, K].
+        box_deltas: float32 [B, N, 4].
+        anchors: float32 [N, 4].
+        targets: "boxes" [B, M, 4] xyxy in pixels and "labels" [B, M] (-1 pads, -2: region to ignore).
+        class_loss: labels [B, N] and logits [B, N, K] -> [B, N], such as `FocalLoss`.
+        box_loss: true and predicted deltas (or boxes, if its `on_boxes` says so), [P, 4] -> [P].
+
+    Returns:
+        float32 scalars: the class loss of all anchors that are not ignored, the box loss of the
+        matched ones, and the number of those.
+    """
+    labels, boxes = match_anchors(anchors, targets["boxes"], targets["labels"])
+    matched = tf.where(labels >= 0)  # [P, 2]
+    matched_anchors = tf.gather(anchors, matched[:, 1])
+    matched_boxes = tf.gather_nd(boxes, matched)
+    matched_deltas = tf.gather_nd(box_deltas, matched)
+    if getattr(box_loss, "on_boxes", False):
+        box_values = box_loss(matched_boxes, decode_boxes(matched_deltas, matched_anchors))
+    else:
+        box_values = box_loss(encode_boxes(matched_boxes, matched_anchors), matched_deltas)
+    return (
+        tf.reduce_sum(class_loss(labels, class_logits)),
+        tf.reduce_sum(box_values),
+        tf.cast(tf.shape(matched)[0], tf.float32),
+    )

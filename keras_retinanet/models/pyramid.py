@@ -1,0 +1,61 @@
+"""Feature pyramid network (Lin et al. 2016), with RetinaNet's two coarser levels."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+Tensor = keras.KerasTensor
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
+class UpsampleLike(layers.Layer):
+    """Nearest-neighbour upsampling of [B, h, w, C] to the height and width of [B, H, W, D].
+
+    Keras' UpSampling2D only doubles, which misses by one where the finer side is odd.
+    """
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        coarse, fine = inputs
+        size = tf.shape(fine)[1:3]
+        return tf.image.resize(coarse, size, method="nearest")
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
+        coarse, fine = input_shape
+        return (coarse[0], fine[1], fine[2], coarse[3])
+
+
+def _convolution(x: Tensor, channels: int, size: int, name: str, stride: int = 1) -> Tensor:
+    if stride > 1:  # as PyTorch pads, see resnet.py
+        x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
+    return layers.Conv2D(
+        channels,
+        size,
+        strides=stride,
+        padding="same" if stride == 1 else "valid",
+        kernel_initializer="glorot_uniform",  # Xavier-uniform, as torchvision and detectron2 start it
+        name=name,
+    )(x)
+
+
+def feature_pyramid(
+    c3: Tensor, c4: Tensor, c5: Tensor, *, channels: int = 256, p6_from: str = "c5"
+) -> list[Tensor]:
+    """C3 to C5, [B, H_l, W_l, any] each -> [P3, ..., P7], `channels` wide, strides 8 to 128.
+
+    Args:
+        p6_from: "c5" (the paper) or "p5" (torchvision's first RetinaNet), what P6 is made of.
+    """
+    m5 = _convolution(c5, channels, 1, "lateral5")
+    m4 = _convolution(c4, channels, 1, "lateral4")
+    m4 = layers.Add(name="merge4")([m4, UpsampleLike(name="upsample5")([m5, m4])])
+    m3 = _convolution(c3, channels, 1, "lateral3")
+    m3 = layers.Add(name="merge3")([m3, UpsampleLike(name="upsample4")([m4, m3])])
+
+    p3 = _convolution(m3, channels, 3, "p3")
+    p4 = _convolution(m4, channels, 3, "p4")
+    p5 = _convolution(m5, channels, 3, "p5")
+    p6 = _convolution(c5 if p6_from == "c5" else p5, channels, 3, "p6", stride=2)
+    p7 = _convolution(layers.ReLU(name="p6.relu")(p6), channels, 3, "p7", stride=2)
+    return [p3, p4, p5, p6, p7]

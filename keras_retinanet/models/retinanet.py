@@ -1,0 +1,400 @@
+"""RetinaNet (Lin et al. 2017, arXiv 1708.02002): the paper's Figure 3 as a Keras model."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from keras_retinanet.data.images import decode_image, read_header
+from keras_retinanet.layers.anchors import Anchors, AnchorSettings
+from keras_retinanet.layers.select_detections import SelectDetections
+from keras_retinanet.losses import FocalLoss, SmoothL1
+from keras_retinanet.models import inference
+from keras_retinanet.models.backbones import build_backbone, image_normalization
+from keras_retinanet.models.heads import box_subnet, class_subnet
+from keras_retinanet.models.objective import loss_sums
+from keras_retinanet.models.pyramid import feature_pyramid
+
+LOGS = ("loss", "class_loss", "box_loss", "positives_per_image")
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
+class RetinaNet(keras.Model):
+    """A functional `keras.Model`: images -> {"class_logits": [B, N, K], "box_deltas": [B, N, 4]}.
+
+    Images are RGB of 0 to 255, [B, H, W, 3], any dtype and any size; N is the number of anchors,
+    9 to a cell of P3 to P7. `model(images)` and `predict` work in the pixels of the images given;
+    `detect` resizes by the model's rule and maps back. Train it with `compile` and `fit` on batches
+    `(images, {"boxes": [B, M, 4], "labels": [B, M]})`, boxes xyxy in pixels, labels 0 to K - 1, -1
+    in padding rows and -2 for regions to ignore.
+
+    Args:
+        num_classes: K, foreground classes only.
+        backbone: "resnet18", "resnet34", "resnet50", "resnet101", "resnet152" (torchvision's
+            layout), "keras:NAME" for a model of `keras.applications`, or a `keras.Model` with three
+            outputs C3, C4 and C5.
+        weights: "imagenet" for the published weights of a `keras.applications` backbone, None for
+            random ones.
+        backbone_norm: "frozen" (default with weights), "trainable" (default without) or "sync", how
+            the backbone's batch normalisation is treated.
+        pyramid_channels: width of the pyramid and of the subnets.
+        head_depth: hidden convolutions of each subnet.
+        head_norm: None (the paper), "batch" or "group", after each of them.
+        prior: probability of an object that an untrained class subnet gives every anchor.
+        p6_from: "c5" (the paper) or "p5".
+        anchors: see `AnchorSettings`.
+        categories: (id, name) of each class as the data set has them; by default 1, 2, ... and
+            "class 1", ...
+        min_side, max_side: the image size rule of `detect`, see `data.resize.resized_size`.
+        score_threshold, nms_iou, max_detections, candidates_per_level, class_agnostic: see
+            `SelectDetections`.
+        dtype: precision policy of the convolutions, such as "mixed_bfloat16"; by default the global
+            one. Anchors, boxes, losses and NMS are float32 under any.
+
+    Raises:
+        ValueError: if an argument is out of its range or the backbone cannot be had.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        backbone: str | keras.Model = "resnet50",
+        weights: str | None = None,
+        backbone_norm: str | None = None,
+        pyramid_channels: int = 256,
+        head_depth: int = 4,
+        head_norm: str | None = None,
+        prior: float = 0.01,
+        p6_from: str = "c5",
+        anchors: AnchorSettings | None = None,
+        categories: Sequence[tuple[int, str]] | None = None,
+        min_side: int = 800,
+        max_side: int = 1333,
+        score_threshold: float = 0.05,
+        nms_iou: float = 0.5,
+        max_detections: int = 100,
+        candidates_per_level: int = 1000,
+        class_agnostic: bool = False,
+        dtype: Any = None,
+        name: str = "retinanet",
+    ) -> None:
+        anchors = anchors or AnchorSettings()
+        backbone_norm = backbone_norm or ("frozen" if weights else "trainable")
+        categories = categories or [(i + 1, f"class {i + 1}") for i in range(num_classes)]
+        _check(num_classes, weights, backbone_norm, head_norm, prior, p6_from, categories)
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+
+        with _default_policy(policy):
+            images = keras.Input((None, None, 3), dtype="float32", name="images")
+            normalize = image_normalization(backbone)
+            backbone_model = build_backbone(
+                backbone, norm=backbone_norm, imagenet_weights=weights == "imagenet"
+            )
+            c3, c4, c5 = backbone_model(normalize(images))
+            pyramid = feature_pyramid(c3, c4, c5, channels=pyramid_channels, p6_from=p6_from)
+
+            head = {"channels": pyramid_channels, "depth": head_depth, "norm": head_norm}
+            class_head = class_subnet(num_classes, anchors.per_cell, prior=prior, **head)
+            box_head = box_subnet(anchors.per_cell, **head)
+            class_logits = _all_levels(class_head, pyramid, "class_logits")
+            box_deltas = _all_levels(box_head, pyramid, "box_deltas")
+            level_anchors = Anchors(**dataclasses.asdict(anchors))(pyramid)
+
+        with _default_policy(keras.DTypePolicy("float32")):
+            outputs = {"class_logits": class_logits, "box_deltas": box_deltas}
+            super().__init__(images, outputs, name=name)
+            # The same layers with one output more: what training and detection need, users do not.
+            self.network = keras.Model(images, {**outputs, "anchors": level_anchors})
+        self.backbone = backbone_model
+        self.padding_color = normalize.mean[::-1] if normalize.bgr else normalize.mean
+        self.categories = tuple((int(id_), str(name)) for id_, name in categories)
+        self.min_side = min_side
+        self.max_side = max_side
+        self.select_detections = SelectDetections(
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+            max_detections=max_detections,
+            candidates_per_level=candidates_per_level,
+            class_agnostic=class_agnostic,
+        )
+        self._structure = {
+            "num_classes": num_classes,
+            "backbone": backbone,
+            "backbone_norm": backbone_norm,
+            "pyramid_channels": pyramid_channels,
+            "head_depth": head_depth,
+            "head_norm": head_norm,
+            "prior": prior,
+            "p6_from": p6_from,
+            "anchors": anchors,
+            "dtype": policy.name,
+        }
+        self._detect_function: tf.types.experimental.PolymorphicFunction | None = None
+        self._log_means = {log: keras.metrics.Mean(name=log) for log in LOGS}
+
+    # --- training ---------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "sgd",
+        *,
+        class_loss: keras.losses.Loss | None = None,
+        box_loss: keras.losses.Loss | None = None,
+        l2: float = 0.0,
+        clip_norm: float | None = None,
+        **settings: Any,
+    ) -> None:
+        """Prepares for `fit`.
+
+        Args:
+            optimizer: as in Keras. Leave its own clipping off under several replicas: it would clip
+                each replica's share of the gradient.
+            class_loss: labels [B, N], logits [B, N, K] -> [B, N]; default `FocalLoss()`.
+            box_loss: true, predicted deltas [P, 4] -> [P] (`SmoothL1`, the default), or boxes if its
+                `on_boxes` is true (`GIoULoss`).
+            l2: weight decay of the paper's kind, added to the gradient of the convolution kernels
+                (not to biases and norms). `SGD(weight_decay=...)` of Keras is another, weaker one.
+            clip_norm: highest global norm of the gradient of the global batch.
+            settings: further arguments of `keras.Model.compile`.
+        """
+        policy = keras.dtype_policies.get(self._structure["dtype"])
+        optimizer = keras.optimizers.get(optimizer)
+        if policy.name == "mixed_float16" and not hasattr(optimizer, "inner_optimizer"):
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        # XLA does not take the dynamic shapes of matching, and is slower for convolutions on CPUs.
+        super().compile(optimizer=optimizer, **{"jit_compile": False, **settings})
+        self.class_loss = class_loss or FocalLoss()
+        self.box_loss = box_loss or SmoothL1()
+        self.l2 = l2
+        self.clip_norm = clip_norm
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+
+    def _batch_losses(
+        self, images: tf.Tensor, targets: dict[str, tf.Tensor], training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+        """This replica's part of the class and the box loss, and what to log of the global batch."""
+        outputs = self.network(images, training=training)
+        class_loss, box_loss, positives = loss_sums(
+            outputs["class_logits"],
+            outputs["box_deltas"],
+            tf.concat(outputs["anchors"], axis=0),
+            targets,
+            class_loss=self.class_loss,
+            box_loss=self.box_loss,
+        )
+        replica = tf.distribute.get_replica_context()
+        positives = replica.all_reduce(tf.distribute.ReduceOp.SUM, positives)
+        # Gradients are summed over the replicas, so with the divisor of the global batch nothing
+        # else is needed for several replicas to train as one.
+        divisor = tf.maximum(positives, 1.0)
+        class_loss, box_loss = class_loss / divisor, box_loss / divisor
+        batch = tf.cast(tf.shape(images)[0], tf.float32)
+        class_log, box_log, batch = tf.unstack(
+            replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack([class_loss, box_loss, batch]))
+        )
+        logs = (class_log + box_log, class_log, box_log, positives / batch)
+        return class_loss, box_loss, dict(zip(LOGS, logs, strict=True))
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        images, targets = data
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            class_loss, box_loss, logs = self._batch_losses(images, targets, training=True)
+            loss = self.optimizer.scale_loss(class_loss + box_loss)
+        gradients = tape.gradient(loss, variables)
+        gradients = self._decay(self._clip(gradients), variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self._log(logs)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        images, targets = data
+        return self._log(self._batch_losses(images, targets, training=False)[2])
+
+    def _clip(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Clips the gradient of the global batch, of which each replica goes on with its share."""
+        if self.clip_norm is None:
+            return gradients
+        replica = tf.distribute.get_replica_context()
+        replicas = replica.num_replicas_in_sync
+        if replicas > 1:
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        limit = self.optimizer.scale_loss(tf.constant(self.clip_norm))
+        gradients, _ = tf.clip_by_global_norm(gradients, limit)
+        return [gradient / replicas for gradient in gradients]
+
+    def _decay(self, gradients: list[tf.Tensor], variables: list[Any]) -> list[tf.Tensor]:
+        if not self.l2:
+            return gradients
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        l2 = self.optimizer.scale_loss(tf.constant(self.l2 / replicas))
+        return [
+            gradient + l2 * variable if variable.name == "kernel" else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+
+    def _log(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        for name, value in logs.items():
+            self._log_means[name].update_state(value)
+        return {name: mean.result() for name, mean in self._log_means.items()}
+
+    def get_compile_config(self) -> dict[str, Any]:
+        objects = {
+            "optimizer": self.optimizer,
+            "class_loss": self.class_loss,
+            "box_loss": self.box_loss,
+        }
+        config = {k: keras.saving.serialize_keras_object(v) for k, v in objects.items()}
+        return {**config, "l2": self.l2, "clip_norm": self.clip_norm}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    # --- detection --------------------------------------------------------------------------------
+
+    def select(self, outputs: dict[str, Any], sizes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The detections in the outputs of `network`, boxes in the pixels of its images.
+
+        Args:
+            outputs: of `self.network`.
+            sizes: int32 [B, 2], heights and widths of the images without their padding.
+        """
+        return self.select_detections(
+            outputs["class_logits"], outputs["box_deltas"], outputs["anchors"], sizes
+        )
+
+    def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
+        images = data[0] if isinstance(data, tuple) else data
+        shape = tf.shape(images)
+        return self.select(
+            self.network(images, training=False), tf.tile(shape[None, 1:3], [shape[0], 1])
+        )
+
+    @property
+    def detect_function(self) -> Any:
+        """`inference.detect_prepared` of this model, traced once for all sizes."""
+        if self._detect_function is None:
+
+            @tf.function(
+                input_signature=[
+                    tf.TensorSpec([None, None, None, 3], tf.float32),
+                    tf.TensorSpec([None, 2], tf.int32),
+                    tf.TensorSpec([None, 2], tf.int32),
+                ]
+            )
+            def detect(images: tf.Tensor, sizes: tf.Tensor, original_sizes: tf.Tensor) -> Any:
+                return inference.detect_prepared(self, images, sizes, original_sizes)
+
+            self._detect_function = detect
+        return self._detect_function
+
+    def detect(
+        self, images: Sequence[str | os.PathLike | np.ndarray]
+    ) -> list[inference.Detections]:
+        """Detects objects in images of any sizes, given as file paths or RGB arrays of 0 to 255.
+
+        Returns:
+            For each image, best first and without padding: "boxes" float32 [D, 4], xyxy in pixels of
+            the image as it is looked at (after its EXIF rotation), "scores" float32 [D], "labels"
+            int32 [D].
+
+        Raises:
+            ValueError: if an array is not [height, width, 3].
+            DataError: if a file is not an image that can be read, naming it.
+        """
+        images = [
+            _read(image) if isinstance(image, (str, os.PathLike)) else image for image in images
+        ]
+        results = dict(inference.detect_dataset(self, inference.array_stream(images)))
+        return [results[place] for place in range(len(images))]
+
+    def set_inference(self, **settings: Any) -> None:
+        """Changes settings of `SelectDetections`, such as `score_threshold=0.3`."""
+        config = {**self.select_detections.get_config(), **settings}
+        self.select_detections = SelectDetections.from_config(config)
+        self._detect_function = self.predict_function = None
+
+    # --- saving -----------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        structure = dict(self._structure)
+        if isinstance(structure["backbone"], keras.Model):
+            structure["backbone"] = keras.saving.serialize_keras_object(structure["backbone"])
+        selection = self.select_detections.get_config()
+        del selection["name"], selection["decode_boxes"]
+        return {
+            **structure,
+            **selection,
+            "anchors": dataclasses.asdict(structure["anchors"]),
+            "categories": self.categories,
+            "min_side": self.min_side,
+            "max_side": self.max_side,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RetinaNet:
+        backbone = config["backbone"]
+        if isinstance(backbone, dict):
+            backbone = keras.saving.deserialize_keras_object(backbone, custom_objects)
+        return cls(
+            **{**config, "backbone": backbone, "anchors": AnchorSettings(**config["anchors"])}
+        )
+
+
+def _all_levels(subnet: keras.Model, pyramid: list[Any], name: str) -> Any:
+    """A subnet's outputs on P3 to P7, one after the other, in float32: [B, N, C]."""
+    levels = [subnet(features) for features in pyramid]
+    return layers.Concatenate(axis=1, dtype="float32", name=name)(levels)
+
+
+def _read(path: str | os.PathLike) -> np.ndarray:
+    read_header(path)
+    return decode_image(tf.io.read_file(os.fspath(path))).numpy()
+
+
+@contextlib.contextmanager
+def _default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
+    """Sets the precision policy of the layers made inside; `keras.applications` takes no other way."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _check(
+    num_classes: int,
+    weights: str | None,
+    backbone_norm: str,
+    head_norm: str | None,
+    prior: float,
+    p6_from: str,
+    categories: Sequence[tuple[int, str]],
+) -> None:
+    if num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes}; a detector needs at least 1")
+    if not 0.0 < prior < 1.0:
+        raise ValueError(f"prior is {prior}; it must lie in (0, 1)")
+    if len(categories) != num_classes:
+        raise ValueError(f"{len(categories)} categories for num_classes={num_classes}")
+    for name, value, known in (
+        ("weights", weights, ("imagenet", None)),
+        ("backbone_norm", backbone_norm, ("frozen", "trainable", "sync")),
+        ("head_norm", head_norm, (None, "batch", "group")),
+        ("p6_from", p6_from, ("c5", "p5")),
+    ):
+        if value not in known:
+            raise ValueError(
+                f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}"
+            )

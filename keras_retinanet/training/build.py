@@ -1,0 +1,148 @@
+"""From a config to the objects of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from keras_retinanet.config import Config, DataConfig, DataPart
+from keras_retinanet.data.augment import AugmentSettings
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.tfds_reader import read_tfds
+from keras_retinanet.layers.anchors import AnchorSettings
+from keras_retinanet.losses import FocalLoss, GIoULoss, SmoothL1
+from keras_retinanet.models.retinanet import RetinaNet
+
+# What the optimizer must not decay: biases, and the scales and shifts of norms.
+NOT_DECAYED = ["bias", "gamma", "beta"]
+
+
+def load_datasets(
+    data: DataConfig, seed: int
+) -> tuple[DetectionDataset, DetectionDataset, list[str]]:
+    """The training and the validation part, and lines on what was mended or split off.
+
+    Raises:
+        DataError: if a part is not named, cannot be read, or there is nothing to train on.
+    """
+    train = _load_part(data, data.train, "train")
+    notes = [*train.notes]
+    if data.val.annotations is None and data.val.split is None:
+        train, val = train.split(data.val_fraction, seed)
+        notes.append(
+            f"no data.val: {len(val)} of {len(train) + len(val)} images are split off at random "
+            f"(seed {seed}) for validation"
+        )
+    else:
+        val = _load_part(data, data.val, "val")
+        notes += val.notes
+        if val.categories != train.categories:
+            raise DataError(
+                f"{val.name} has other categories than {train.name}; both need the same ids and names"
+            )
+    if not (train.labels[~train.is_crowd] >= 0).any():
+        raise DataError(f"{train.name} holds no object to train on in its {len(train)} images")
+    return train, val, notes
+
+
+def _load_part(data: DataConfig, part: DataPart, which: str) -> DetectionDataset:
+    if data.format == "tfds":
+        if data.name is None or part.split is None:
+            raise DataError(
+                f"name the data set and its split: data.name=... data.{which}.split=..."
+            )
+        return read_tfds(data.name, part.split)
+    missing = [key for key in ("annotations", "images") if getattr(part, key) is None]
+    if missing:
+        raise DataError(
+            f"data.{which}.{missing[0]} is not set; say data.{which}.annotations=FILE "
+            f"data.{which}.images=FOLDER"
+        )
+    return read_coco(part.annotations, part.images)
+
+
+def augment_settings(data: DataConfig) -> AugmentSettings:
+    low, high = data.scale_jitter
+    return AugmentSettings(
+        min_side=data.min_side,
+        max_side=data.max_side,
+        square=data.square,
+        flip=data.flip,
+        scale_jitter=(low, high),
+        color_jitter=data.color_jitter,
+    )
+
+
+def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
+    """The model that `config` describes, for the categories of `dataset`.
+
+    Raises:
+        ValueError: as `RetinaNet`.
+    """
+    settings = dataclasses.asdict(config.model)
+    settings["anchors"] = AnchorSettings(**settings["anchors"])
+    settings["weights"] = None if config.model.weights == "none" else config.model.weights
+    return RetinaNet(
+        num_classes=len(dataset.categories),
+        categories=[(category.id, category.name) for category in dataset.categories],
+        min_side=config.data.min_side,
+        max_side=config.data.max_side,
+        dtype=config.train.precision,
+        **settings,
+        **dataclasses.asdict(config.inference),
+    )
+
+
+def compile_model(model: RetinaNet, config: Config) -> None:
+    """Compiles with the recipe's optimizer and losses."""
+    train = config.train
+    rate = base_learning_rate(config)
+    average = {"use_ema": train.ema is not None, "ema_momentum": train.ema or 0.0}
+    if train.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, **average)
+    else:
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, **average)
+        optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    model.compile(
+        optimizer,
+        class_loss=FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma),
+        box_loss=GIoULoss() if train.box_loss == "giou" else SmoothL1(),
+        l2=train.weight_decay if train.optimizer == "sgd" else 0.0,
+        clip_norm=train.clip_norm,
+    )
+
+
+def base_learning_rate(config: Config) -> float:
+    """The rate of the recipe scaled to its batch (Goyal et al. 2017: linearly)."""
+    train = config.train
+    return train.learning_rate * train.batch_size / train.reference_batch
+
+
+def resolve_precision(precision: str) -> str:
+    """What "auto" means here: bfloat16 where the hardware multiplies it, else float32."""
+    if precision != "auto":
+        return precision
+    return "mixed_bfloat16" if _has_bfloat16() else "float32"
+
+
+def _has_bfloat16() -> bool:
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(d.get("compute_capability", (0,))[0] >= 8 for d in details)  # Ampere and later
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.is_file() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def choose_strategy() -> tuple[tf.distribute.Strategy, list[str]]:
+    """MirroredStrategy over all GPUs if there are several, and the devices in words."""
+    gpus = tf.config.list_logical_devices("GPU")
+    if len(gpus) > 1:
+        return tf.distribute.MirroredStrategy(), [gpu.name for gpu in gpus]
+    names = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+    return tf.distribute.get_strategy(), names

@@ -1,0 +1,250 @@
+"""What happens around the steps of `fit`."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.evaluation.coco_metrics import CocoMetrics
+from keras_retinanet.evaluation.evaluate import detect_all
+from keras_retinanet.training.averaging import averaged_weights
+from keras_retinanet.training.progress import Progress
+from keras_retinanet.training.run_folder import RunFolder, RunState, save_model
+
+Logs = dict[str, Any]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on."""
+
+
+class CocoEvaluation(keras.callbacks.Callback):
+    """Scores the model on a data set after an epoch, with the averaged weights where there are any.
+
+    Adds "AP", "AP50" and "AP75" to the logs (NaN after epochs that are not scored), so callbacks
+    that come after this one can go by them.
+
+    Args:
+        dataset: images and ground truth, such as `read_coco` gives.
+        due: given the number of the epoch (from 0), whether to score it; by default each.
+
+    Attributes:
+        metrics: the last `CocoMetrics`, or None.
+    """
+
+    def __init__(
+        self, dataset: DetectionDataset, due: Callable[[int], bool] = lambda epoch: True
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.due = due
+        self.metrics: CocoMetrics | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = {} if logs is None else logs
+        logs.update(dict.fromkeys(("AP", "AP50", "AP75"), math.nan))
+        if self.due(epoch):
+            self.metrics = self.score()
+            logs.update(AP=self.metrics.AP, AP50=self.metrics.AP50, AP75=self.metrics.AP75)
+
+    def score(self) -> CocoMetrics:
+        """The metrics of the model as it is now."""
+        with averaged_weights(self.model):
+            evaluator, run = detect_all(self.model, self.dataset)
+            for _ in run:
+                pass
+        return evaluator.compute()
+
+
+class Pace(keras.callbacks.Callback):
+    """Sets the learning rate of each step, counts the steps, and ends the run in time.
+
+    Raises TrainingError as soon as the loss is no number.
+
+    Args:
+        progress: the run's clock.
+        learning_rate: given step and share of the run, the rate.
+    """
+
+    def __init__(self, progress: Progress, learning_rate: Callable[[int, float], float]) -> None:
+        super().__init__()
+        self.progress = progress
+        self.learning_rate = learning_rate
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self.progress.start()
+        rate = self.learning_rate(self.progress.step, self.progress.share)
+        self.model.optimizer.learning_rate = rate
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self.progress.step += 1
+        if logs and not math.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"the loss is {logs['loss']} at step {self.progress.step}; lower "
+                "train.learning_rate, or set train.clip_norm"
+            )
+        if self.progress.share >= 1.0:
+            self.model.stop_training = True
+
+
+class EvaluationSchedule:
+    """When to score a run, so that scoring never eats the time it is meant to judge.
+
+    After every epoch of a run measured in epochs. Otherwise at most `most` times, evenly spread, and
+    under a time budget never for more than a twentieth of it. The end of a run is always scored; the
+    clock has stopped then.
+    """
+
+    TIME_SHARE = 0.05
+
+    def __init__(self, progress: Progress, state: RunState, most: int, every_epoch: bool) -> None:
+        self.progress = progress
+        self.state = state
+        self.most = most
+        self.every_epoch = every_epoch
+
+    def due(self, epoch: int) -> bool:
+        """Whether to score now, after `epoch`."""
+        share = self.progress.share
+        if share >= 1.0 or self.every_epoch:
+            return True
+        done = self.state.evaluations
+        if done + 1 >= self.most or share < (done + 1) / self.most:
+            return False
+        if self.progress.minutes is None or done == 0:
+            return True
+        next_total = self.state.evaluation_seconds * (done + 1) / done
+        return next_total <= self.TIME_SHARE * 60.0 * self.progress.minutes
+
+
+class RunRecorder(keras.callbacks.Callback):
+    """Keeps the run folder: metrics.csv, best.keras, last.keras and the backup to resume from.
+
+    The first callback of a run after `Pace`, so that its clock covers the steps only; `CocoEvaluation`
+    is called from here.
+
+    Args:
+        folder: where to write.
+        progress: the run's clock.
+        state: what the run goes on from; kept up to date.
+        evaluation: scores an epoch that is due.
+        batch_size: of the global batch, for images per second.
+    """
+
+    BACKUP_SECONDS = 30.0  # between backups at the ends of short epochs
+    LONGEST_SECONDS = 600.0  # between backups within a long one
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        progress: Progress,
+        state: RunState,
+        evaluation: CocoEvaluation,
+        batch_size: int,
+    ) -> None:
+        super().__init__()
+        self.folder = folder
+        self.progress = progress
+        self.state = state
+        self.evaluation = evaluation
+        self.batch_size = batch_size
+        self._saved = time.monotonic()
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self.evaluation.set_model(model)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch_start = time.monotonic()
+        self._first_step = self.progress.step
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if time.monotonic() - self._saved > self.LONGEST_SECONDS:
+            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = {} if logs is None else logs
+        steps = self.progress.step - self._first_step
+        seconds = time.monotonic() - self._epoch_start
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        logs["images_per_second"] = steps * self.batch_size / max(seconds, 1e-9)
+        before = time.monotonic()
+        self.evaluation.on_epoch_end(epoch, logs)
+        scored = math.isfinite(logs["AP"])
+        if scored:
+            self.state.evaluations += 1
+            self.state.evaluation_seconds += time.monotonic() - before
+        self.state.epoch = epoch + 1
+        self._add_row({"epoch": epoch + 1, "step": self.progress.step, **logs})
+        if scored:
+            self.keep_best(logs["AP"])
+        if scored or time.monotonic() - self._saved > self.BACKUP_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Writes last.keras and the backup."""
+        self.state.step = self.progress.step
+        self.state.seconds = self.progress.elapsed
+        save_model(self.model, self.folder.last)
+        self.folder.save_state(self.model, self.state)
+        self._saved = time.monotonic()
+
+    def keep_best(self, ap: float) -> None:
+        """Writes best.keras if no earlier model of the run had this AP."""
+        if ap > self.state.best_ap or not self.folder.best.exists():
+            self.state.best_ap = ap
+            save_model(self.model, self.folder.best)
+
+    def _add_row(self, row: Logs) -> None:
+        new = not self.folder.metrics.exists()
+        with self.folder.metrics.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(row)
+            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row.values())
+
+
+class ProgressPrinter(keras.callbacks.Callback):
+    """A progress bar for each epoch, or a line where the output is no terminal.
+
+    Args:
+        progress: the run's clock.
+        steps_per_epoch: length of the bar.
+    """
+
+    def __init__(self, progress: Progress, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.progress = progress
+        self.steps_per_epoch = steps_per_epoch
+        self._terminal = sys.stdout.isatty()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._bar = keras.utils.Progbar(self.steps_per_epoch, stateful_metrics=None, verbose=1)
+        self._bar.stateful_metrics = {"loss", "class_loss", "box_loss", "positives_per_image"}
+        if self._terminal:
+            print(f"Epoch {epoch + 1} ({self._done()})")
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self._terminal:
+            self._bar.update(batch + 1, list((logs or {}).items()))
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        shown = {k: v for k, v in (logs or {}).items() if math.isfinite(v)}
+        line = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+        print(
+            f"\nepoch {epoch + 1}, {self._done()}: {line}".lstrip("\n" * (not self._terminal)),
+            flush=True,
+        )
+
+    def _done(self) -> str:
+        progress = self.progress
+        if progress.total_steps is not None:
+            return f"step {progress.step} of {progress.total_steps}"
+        return f"{progress.elapsed / 60:.1f} of {progress.minutes:g} minutes"

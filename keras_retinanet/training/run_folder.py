@@ -1,0 +1,188 @@
+"""The folder of a run: what lies where, and writing it so that a kill leaves it whole."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+import keras
+import tensorflow as tf
+
+from keras_retinanet.config import Config, save_config
+from keras_retinanet.files import write_atomically, write_json
+from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training.averaging import averaged_weights
+
+_PACKAGES = (
+    "retinanet-keras",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "tensorflow-datasets",
+    "pycocotools",
+)
+
+
+class RunFolderError(ValueError):
+    """The folder cannot take this run, or holds none."""
+
+
+@dataclasses.dataclass
+class RunState:
+    """What a resumed run goes on from; the weights and the optimizer lie in the file `weights`."""
+
+    step: int = 0
+    epoch: int = 0
+    seconds: float = 0.0
+    evaluations: int = 0
+    evaluation_seconds: float = 0.0
+    best_ap: float = -1.0
+    finished: bool = False
+    weights: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Paths within the folder of a run."""
+
+    root: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        return self.root / "config.yaml"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        return self.root / "metrics.csv"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        return self.root / "tensorboard"
+
+    @property
+    def best(self) -> pathlib.Path:
+        return self.root / "best.keras"
+
+    @property
+    def last(self) -> pathlib.Path:
+        return self.root / "last.keras"
+
+    @property
+    def backup(self) -> pathlib.Path:
+        return self.root / "backup"
+
+    @property
+    def predictions(self) -> pathlib.Path:
+        return self.root / "predictions"
+
+    def check_free(self) -> None:
+        """Raises RunFolderError unless a new run can be written here; writes nothing."""
+        if self.root.exists() and not self.root.is_dir():
+            raise RunFolderError(f"{self.root} is a file; --output_dir takes a folder")
+        if self.root.is_dir() and any(self.root.iterdir()):
+            raise RunFolderError(
+                f"{self.root} is not empty; name another --output_dir, or say --resume to continue "
+                "the run in it"
+            )
+        existing = self.root.absolute()
+        while not existing.exists():
+            existing = existing.parent
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            raise RunFolderError(f"{self.root} cannot be written to: no permission in {existing}")
+
+    def create(self, config: Config, devices: list[str]) -> None:
+        """Makes the folder and writes down what the run is: config.yaml and environment.json."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.backup.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{self.root} cannot be made: {error.strerror}") from error
+        with write_atomically(self.config) as temporary:
+            save_config(config, temporary)
+        write_json(self.root / "environment.json", _environment(config, devices), indent=2)
+
+    def load_state(self) -> RunState | None:
+        """The state of the run that lies here, or None if there is none to continue."""
+        file = self.backup / "state.json"
+        if not file.is_file() or not self.config.is_file():
+            return None
+        return RunState(**json.loads(file.read_text(encoding="utf-8")))
+
+    def save_state(self, model: RetinaNet, state: RunState) -> None:
+        """Backs up weights, optimizer and state; a kill at any moment leaves the old or the new one."""
+        state.weights = f"step-{state.step}.weights.h5"
+        with write_atomically(self.backup / state.weights) as temporary:
+            model.save_weights(temporary)
+        write_json(self.backup / "state.json", dataclasses.asdict(state))
+        for file in self.backup.glob("*.weights.h5"):
+            if file.name != state.weights:
+                file.unlink()
+
+    def restore(self, model: RetinaNet, state: RunState) -> None:
+        """Fills the weights and the optimizer of a compiled model from the backup."""
+        model.load_weights(self.backup / state.weights)
+
+
+def save_model(model: RetinaNet, file: pathlib.Path) -> None:
+    """Saves the model as it is to be used: with averaged weights, without its optimizer."""
+    with averaged_weights(model), _without_optimizer(model), write_atomically(file) as temporary:
+        model.save(temporary)
+
+
+@contextlib.contextmanager
+def _without_optimizer(model: RetinaNet) -> Iterator[None]:
+    """The optimizer would make the file three times as large; the backup holds it."""
+    optimizer, model.optimizer = model.optimizer, None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+
+
+def load_model(path: str | os.PathLike) -> RetinaNet:
+    """Loads a `.keras` file, or the best, else the last model of a run folder.
+
+    Raises:
+        RunFolderError: if there is no model, or the file is not one of ours.
+    """
+    path = pathlib.Path(path)
+    file = path
+    if path.is_dir():
+        folder = RunFolder(path)
+        file = next((f for f in (folder.best, folder.last) if f.is_file()), folder.best)
+        if not file.is_file():
+            raise RunFolderError(f"{path} holds neither best.keras nor last.keras")
+    if not file.is_file():
+        raise RunFolderError(f"there is no model file {file}")
+    try:
+        model = keras.saving.load_model(file, compile=False)
+    except Exception as error:  # Keras raises many kinds: of zip, HDF5, JSON, its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RunFolderError(f"{file} is not a model that can be loaded: {reason}") from error
+    if not isinstance(model, RetinaNet):
+        raise RunFolderError(f"{file} holds a {type(model).__name__}, not a RetinaNet")
+    return model
+
+
+def _environment(config: Config, devices: list[str]) -> dict:
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "devices": devices,
+        "cpus": os.cpu_count(),
+        "seed": config.train.seed,
+        "tensorflow_build": tf.sysconfig.get_build_info().get("cuda_version", "cpu"),
+    }

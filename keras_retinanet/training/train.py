@@ -1,0 +1,253 @@
+"""A run from its config to its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_retinanet.config import Config, load_config
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.images import unreadable
+from keras_retinanet.data.pipeline import (
+    image_loader,
+    image_stream,
+    steps_per_epoch,
+    training_batches,
+)
+from keras_retinanet.evaluation.coco_metrics import CocoMetrics
+from keras_retinanet.evaluation.drawing import draw_comparison
+from keras_retinanet.models.inference import detect_dataset
+from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training.build import (
+    augment_settings,
+    base_learning_rate,
+    build_model,
+    choose_strategy,
+    compile_model,
+    load_datasets,
+    resolve_precision,
+)
+from keras_retinanet.training.callbacks import (
+    CocoEvaluation,
+    EvaluationSchedule,
+    Pace,
+    ProgressPrinter,
+    RunRecorder,
+)
+from keras_retinanet.training.progress import Progress, learning_rate_factor
+from keras_retinanet.training.run_folder import RunFolder, RunState
+
+Say = Callable[[str], None]
+
+# How many validation images are drawn into predictions/, and the lowest score that is shown.
+DRAWN_IMAGES = 12
+DRAWN_SCORE = 0.3
+
+
+class Interrupted(Exception):
+    """Ctrl-C during training; the message is the command that resumes."""
+
+
+def train(config: Config, output_dir: str, *, say: Say = print) -> CocoMetrics:
+    """Trains as `config` says into a new folder; see design of the run folder in the README.
+
+    Returns:
+        The metrics of the final model on the validation part.
+
+    Raises:
+        ConfigError, DataError, RunFolderError, ValueError: before anything is written.
+        TrainingError: if training breaks down; Interrupted: on Ctrl-C, once all is saved.
+    """
+    folder = RunFolder(pathlib.Path(output_dir))
+    folder.check_free()
+    return _run(config, folder, RunState(), is_new=True, say=say)
+
+
+def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMetrics | None:
+    """Continues the run in a folder: epoch, step, optimizer, schedule, best AP, time used.
+
+    Args:
+        output_dir: the folder; it must hold a run.
+        overrides: settings to change, such as a longer `train.epochs`.
+
+    Returns:
+        As `train`; None if the run was finished and no setting changed.
+    """
+    folder = RunFolder(pathlib.Path(output_dir))
+    state = folder.load_state()
+    assert state is not None, "check load_state first"
+    if state.finished and not overrides:
+        say(
+            f"the run in {folder.root} is finished: {state.step} steps, best AP {state.best_ap:.3f}"
+        )
+        return None
+    state.finished = False
+    config = load_config(str(folder.config), overrides)
+    say(f"resuming {folder.root} at epoch {state.epoch + 1}, step {state.step}")
+    return _run(config, folder, state, is_new=False, say=say)
+
+
+def _run(
+    config: Config, folder: RunFolder, state: RunState, *, is_new: bool, say: Say
+) -> CocoMetrics:
+    config = _resolve(config)
+    strategy, devices = choose_strategy()
+    say(f"devices: {', '.join(devices)}; precision {config.train.precision}")
+    _check_batch(config, strategy)
+    keras.utils.set_random_seed(config.train.seed)
+    train_part, val_part, notes = load_datasets(config.data, config.train.seed)
+    for note in notes:
+        say(note)
+    say(
+        f"{len(train_part)} training and {len(val_part)} validation images, "
+        f"{len(train_part.categories)} classes"
+    )
+    with strategy.scope():
+        model = build_model(config, train_part)
+        compile_model(model, config)
+    try:
+        batches = _batches(config, model, train_part, state.step)
+    except tf.errors.InvalidArgumentError as error:
+        raise _undecodable([train_part], error) from error
+    if is_new:
+        folder.create(config, devices)
+    else:
+        folder.restore(model, state)
+    recorder = _recorder(config, folder, state, train_part, val_part)
+    recorder.set_model(model)
+    try:
+        _fit(model, config, recorder, batches, steps_per_epoch(train_part, config.train.batch_size))
+    except tf.errors.InvalidArgumentError as error:
+        raise _undecodable([train_part, val_part], error) from error
+    state.finished = True
+    recorder.save()
+    _draw_predictions(model, val_part, folder)
+    metrics = recorder.evaluation.metrics
+    assert metrics is not None, "the last epoch is always scored"
+    say(metrics.summary)
+    say(f"best AP {state.best_ap:.3f}; models, metrics and drawn predictions are in {folder.root}")
+    return metrics
+
+
+def _resolve(config: Config) -> Config:
+    precision = resolve_precision(config.train.precision)
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, precision=precision))
+
+
+def _check_batch(config: Config, strategy: tf.distribute.Strategy) -> None:
+    replicas, batch = strategy.num_replicas_in_sync, config.train.batch_size
+    if batch % replicas:
+        raise ValueError(
+            f"train.batch_size={batch} cannot be shared evenly by {replicas} devices; "
+            f"set it to a multiple of {replicas}"
+        )
+
+
+def _batches(
+    config: Config, model: RetinaNet, dataset: DetectionDataset, start_step: int
+) -> tf.data.Dataset:
+    return training_batches(
+        dataset,
+        augment_settings(config.data),
+        batch_size=config.train.batch_size,
+        padding_color=model.padding_color,
+        seed=config.train.seed,
+        start_step=start_step,
+        cache_mib=config.data.cache_mib,
+    )
+
+
+def _recorder(
+    config: Config,
+    folder: RunFolder,
+    state: RunState,
+    train_part: DetectionDataset,
+    val_part: DetectionDataset,
+) -> RunRecorder:
+    train = config.train
+    total = train.steps
+    if train.epochs is not None:
+        total = train.epochs * steps_per_epoch(train_part, train.batch_size)
+    progress = Progress(total, train.minutes, step=state.step, seconds=state.seconds)
+    by_epoch = train.epochs is not None
+    schedule = EvaluationSchedule(progress, state, train.evaluations, every_epoch=by_epoch)
+    evaluation = CocoEvaluation(val_part, due=schedule.due)
+    return RunRecorder(folder, progress, state, evaluation, train.batch_size)
+
+
+def _fit(
+    model: RetinaNet,
+    config: Config,
+    recorder: RunRecorder,
+    batches: tf.data.Dataset,
+    steps: int,
+) -> None:
+    train, progress = config.train, recorder.progress
+    rate = base_learning_rate(config)
+
+    def learning_rate(step: int, share: float) -> float:
+        return rate * learning_rate_factor(
+            step,
+            share,
+            schedule=train.schedule,
+            milestones=train.milestones,
+            warmup_steps=train.warmup_steps,
+        )
+
+    callbacks = [
+        Pace(progress, learning_rate),
+        recorder,
+        ProgressPrinter(progress, steps),
+        keras.callbacks.TensorBoard(
+            recorder.folder.tensorboard, write_graph=False, update_freq="epoch"
+        ),
+    ]
+    try:
+        # The clock or the number of steps ends the run, see `Pace`; never the number of epochs.
+        model.fit(
+            batches,
+            epochs=sys.maxsize,
+            initial_epoch=recorder.state.epoch,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        )
+    except KeyboardInterrupt:
+        recorder.save()
+        raise Interrupted(f"retinanet-train --output_dir {recorder.folder.root} --resume") from None
+
+
+def _draw_predictions(model: RetinaNet, dataset: DetectionDataset, folder: RunFolder) -> None:
+    """Draws the first validation images, annotated and detected side by side."""
+    shown = dataset.take(np.arange(min(DRAWN_IMAGES, len(dataset))))
+    load = image_loader(shown)
+    folder.predictions.mkdir(exist_ok=True)
+    for index, found in detect_dataset(model, image_stream(shown)):
+        rows = shown.rows(index)
+        true = shown.labels[rows] >= 0
+        sure = found["scores"] >= DRAWN_SCORE
+        picture = draw_comparison(
+            load(tf.constant(index)).numpy(),
+            true_boxes=shown.boxes[rows][true],
+            true_labels=shown.labels[rows][true],
+            names=[category.name for category in shown.categories],
+            **{name: values[sure] for name, values in found.items()},
+        )
+        Image.fromarray(picture).save(folder.predictions / f"{index:02d}.png")
+
+
+def _undecodable(parts: list[DetectionDataset], error: Exception) -> Exception:
+    """The error to raise instead of TensorFlow's, which does not name the file."""
+    for part in parts:
+        found = unreadable(part.files, part.encoded)
+        if found is not None:
+            return found
+    return error

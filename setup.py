@@ -1,0 +1,40 @@
+"""Installs the package `keras_retinanet` as the distribution `retinanet-keras`."""
+
+import pathlib
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+COMMANDS = ("train", "evaluate", "predict", "export")
+
+setuptools.setup(
+    name="retinanet-keras",
+    version="0.1.0",
+    description="RetinaNet (Focal Loss for Dense Object Detection) for Keras 3 on TensorFlow",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=setuptools.find_packages(include=["keras_retinanet", "keras_retinanet.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        "importlib_resources>=6",  # tensorflow-datasets needs it for a builder inside a package
+        "keras>=3.15,<3.16",
+        "matplotlib>=3.8",
+        "numpy>=2.0",
+        "omegaconf>=2.3",
+        "pillow>=11",
+        "pycocotools>=2.0.8",
+        "tensorboard>=2.20",
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-datasets>=4.9.10",
+    ],
+    extras_require={
+        "dev": ["hypothesis>=6.100", "mypy>=1.15", "pre-commit>=4", "pytest>=8", "ruff>=0.11"],
+    },
+    entry_points={
+        "console_scripts": [
+            f"retinanet-{command}=keras_retinanet.commands.{command}:run" for command in COMMANDS
+        ]
+    },
+)

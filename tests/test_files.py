@@ -1,0 +1,106 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_retinanet.files import write_atomically, write_json
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "best.keras"
+    with write_atomically(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".keras"
+        assert temporary.name.startswith(".")
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["best.keras"]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(failure), write_atomically(path) as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_failure_before_anything_was_written(tmp_path):
+    with pytest.raises(RuntimeError), write_atomically(tmp_path / "a.txt"):
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_nothing_written_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), write_atomically(tmp_path / "a.txt"):
+        pass
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    with write_atomically(tmp_path / "1") as temporary:
+        (temporary / "variables").mkdir(parents=True)
+        assert not temporary.name.isdigit()
+    assert names(tmp_path) == ["1"]
+    assert names(tmp_path / "1") == ["variables"]
+
+
+def test_a_failure_removes_the_folder(tmp_path):
+    with pytest.raises(RuntimeError), write_atomically(tmp_path / "1") as temporary:
+        (temporary / "variables").mkdir(parents=True)
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_a_folder_in_use_is_kept(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "model").write_text("old")
+    with pytest.raises(OSError), write_atomically(tmp_path / "1") as temporary:
+        temporary.mkdir()
+    assert names(tmp_path) == ["1"]
+    assert names(tmp_path / "1") == ["model"]
+
+
+def test_a_missing_parent_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_json(tmp_path / "none" / "a.json", {})
+
+
+def test_json_ends_in_a_line_break(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"b": [1, None]})
+    assert path.read_bytes() == b'{"b": [1, null]}\n'
+    write_json(path, {"b": 1}, indent=2)
+    assert path.read_bytes() == b'{\n  "b": 1\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(math.nan, ValueError), (math.inf, ValueError), ({1, 2}, TypeError)]
+)
+def test_what_json_cannot_hold_leaves_the_old_file(tmp_path, value, error):
+    path = tmp_path / "a.json"
+    write_json(path, "old")
+    with pytest.raises(error):
+        write_json(path, {"value": value})
+    assert json.loads(path.read_text()) == "old"
+    assert names(tmp_path) == ["a.json"]
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.integers())
+def test_values_come_back_the_same(tmp_path_factory, value):
+    path = tmp_path_factory.getbasetemp() / "value.json"
+    write_json(path, value)
+    assert json.loads(path.read_text(encoding="utf-8")) == value
