@@ -14,7 +14,12 @@ setuptools.setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=setuptools.find_packages(include=["keras_retinanet", "keras_retinanet.*"]),
+    packages=[
+        *setuptools.find_packages(include=["keras_retinanet", "keras_retinanet.*"]),
+        "keras_retinanet.configs",
+    ],
+    package_dir={"keras_retinanet.configs": "configs"},
+    package_data={"keras_retinanet.configs": ["*.yaml"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
@@ -25,9 +30,11 @@ setuptools.setup(
         "omegaconf>=2.3",
         "pillow>=11",
         "pycocotools>=2.0.8",
+        "pyyaml>=6",
         "tensorboard>=2.20",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10",
+        "tqdm>=4.66",
     ],
     extras_require={
         "dev": ["hypothesis>=6.100", "mypy>=1.15", "pre-commit>=4", "pytest>=8", "ruff>=0.11"],

@@ -16,21 +16,34 @@ if keras.backend.backend() != "tensorflow":
         "(keras.json); set KERAS_BACKEND=tensorflow"
     )
 
+from keras_retinanet.data.augment import AugmentSettings
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.pipeline import training_batches
+from keras_retinanet.export.saved_model import export_saved_model
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
 from keras_retinanet.layers.decode_boxes import DecodeBoxes
 from keras_retinanet.layers.select_detections import SelectDetections
 from keras_retinanet.losses import FocalLoss, GIoULoss, SmoothL1
 from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training import callbacks
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AnchorSettings",
     "Anchors",
+    "AugmentSettings",
+    "DataError",
     "DecodeBoxes",
+    "DetectionDataset",
     "FocalLoss",
     "GIoULoss",
     "RetinaNet",
     "SelectDetections",
     "SmoothL1",
+    "callbacks",
+    "export_saved_model",
+    "read_coco",
+    "training_batches",
 ]

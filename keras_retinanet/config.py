@@ -51,7 +51,7 @@ class ModelConfig:
 
 @dataclasses.dataclass
 class DataPart:
-    """Where the images of one part lie: COCO JSON file and image folder, or the split of a TFDS set."""
+    """Where one part lies: COCO JSON file and image folder, or the split of a TFDS data set."""
 
     annotations: str | None = None
     images: str | None = None
@@ -94,7 +94,8 @@ class TrainConfig:
         warmup_steps: steps of linear rise, at most a tenth of the run.
         clip_norm: highest global norm of the gradient, or null.
         ema: momentum of the moving average of the weights that is evaluated and saved, or null.
-        focal_alpha, focal_gamma: see `losses.FocalLoss`; gamma 0 is cross entropy, alpha null plain.
+        focal_alpha, focal_gamma: see `losses.FocalLoss`; gamma 0 is cross entropy, alpha null
+        plain.
         box_loss: "smooth_l1" or "giou".
         precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto": bfloat16 where the
             hardware has it.
@@ -180,8 +181,8 @@ def config_names() -> list[str]:
 def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
     """Reads a recipe and lays `key=value` overrides over it.
 
-    A value is read as YAML, except for settings that are text: those are taken as typed. Setting one
-    of train.steps, train.epochs and train.minutes clears the others.
+    A value is read as YAML, except for settings that are text: those are taken as typed. Setting
+    one of train.steps, train.epochs and train.minutes clears the others.
 
     Args:
         name_or_file: a name in configs/, or a YAML file.

@@ -17,9 +17,9 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Yields a path to write to; what lies there takes the place of `path` once all went well.
 
     The temporary path lies beside `path`, since a rename is atomic only within one file system. It
-    is hidden, never a number (TensorFlow Serving looks for folders that are) and keeps the suffix,
-    which Keras and Pillow choose the format by. On any exception, Ctrl-C included, it is removed
-    and `path` stays as it was.
+    is hidden, never a number (TensorFlow Serving looks for folders that are) and keeps the
+    suffixes, which Keras and Pillow choose the format by. On any exception, Ctrl-C included, it is
+    removed and `path` stays as it was.
 
     Args:
         path: a file, replaced if it exists, or a folder, which must not exist or be empty. Its
@@ -29,7 +29,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         OSError: if the block wrote nothing or the result cannot be moved to `path`.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -59,8 +59,11 @@ def _background_loss(logits: tf.Tensor, gamma: float) -> tuple[tf.Tensor, tf.Ten
     """
     p = tf.sigmoid(logits)
     cross_entropy = tf.nn.softplus(logits)
-    modulation = tf.square(p) if gamma == 2.0 else tf.pow(p, gamma)  # square: a third of the time
-    derivative = modulation * (gamma * (1.0 - p) * cross_entropy + p)
+    # A power of p multiplies the rounding error of the sigmoid, an exponential of log p does not;
+    # for the square that every training uses it is small enough, and a third of the time.
+    modulation = tf.square(p) if gamma == 2.0 else tf.exp(-gamma * tf.nn.softplus(-logits))
+    # sigmoid(-x), since 1 - p has no bits left where it is multiplied by a large cross entropy
+    derivative = modulation * (gamma * tf.sigmoid(-logits) * cross_entropy + p)
     return modulation * cross_entropy, derivative
 
 
@@ -123,7 +126,7 @@ class SmoothL1(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("keras_retinanet")
 class GIoULoss(keras.losses.Loss):
-    """1 - GIoU of the true and the predicted boxes, xyxy float32 [..., 4]; returns float32 [...]."""
+    """1 - GIoU of the true and predicted boxes, xyxy float32 [..., 4]; returns float32 [...]."""
 
     on_boxes = True  # takes decoded boxes
 

@@ -14,7 +14,9 @@ def focal_float64(labels, logits, alpha, gamma):
     target = labels[..., None] == np.arange(logits.shape[-1])
     sign = np.where(target, -1.0, 1.0)  # z: the logit of being wrong
     z = sign * x
-    wrong = np.where(z >= 0, 1 / (1 + np.exp(-np.abs(z))), np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z))))
+    wrong = np.where(
+        z >= 0, 1 / (1 + np.exp(-np.abs(z))), np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z)))
+    )
     cross_entropy = np.logaddexp(0.0, z)
     weight = 1.0 if alpha is None else np.where(target, alpha, 1 - alpha)
     value = weight * wrong**gamma * cross_entropy
@@ -59,8 +61,12 @@ def test_alpha_and_gamma_do_what_the_paper_says():
     truth = tf.constant([[0]])
     plain, focal = FocalLoss(alpha=None, gamma=0), FocalLoss(alpha=None, gamma=2)
     # at p = .9933 the factor (1 - p)^2 is 4.5e-5; at p = .0067 it is .987
-    assert (focal(truth, easy) / plain(truth, easy)).numpy().item() == pytest.approx(4.479e-5, rel=1e-3)
-    assert (focal(truth, hard) / plain(truth, hard)).numpy().item() == pytest.approx(0.98666, rel=1e-4)
+    assert (focal(truth, easy) / plain(truth, easy)).numpy().item() == pytest.approx(
+        4.479e-5, rel=1e-3
+    )
+    assert (focal(truth, hard) / plain(truth, hard)).numpy().item() == pytest.approx(
+        0.98666, rel=1e-4
+    )
 
 
 def test_ignored_anchor_has_neither_value_nor_gradient():

@@ -202,7 +202,7 @@ class DrawnScenery:
 
     def background(self, rng: np.random.Generator, width: int, height: int) -> Image.Image:
         """Two colours mixed by a pattern, grain, and some strokes across."""
-        first, second = np.float32(draw_colour(rng)), np.float32(draw_colour(rng))
+        first, second = (np.asarray(draw_colour(rng), np.float32) for _ in range(2))
         if rng.random() < 0.4:
             mix = stripes(rng, width, height) * rng.uniform(0.15, 0.6)
         else:

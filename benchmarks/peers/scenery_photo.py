@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from skimage import filters, measure, segmentation
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
-Outline = Box | tuple[tuple[int, int], ...]  # an ellipse in a box, or a polygon
+Polygon = tuple[tuple[int, int], ...]
+Outline = Box | Polygon  # an ellipse in a box, or a polygon
 
 FOLDERS = (
     Path(skimage.__file__).parent / "data",
@@ -68,7 +69,7 @@ LAUNCHER: Outline = (
     (312, 150), (316, 133), (323, 126), (330, 135), (336, 152), (334, 178), (332, 405),
     (312, 405), (314, 178),
 )  # fmt: skip
-FRONT_WHEEL: Outline = (
+FRONT_WHEEL: Polygon = (
     (513, 320), (520, 298), (550, 292), (580, 297), (610, 312), (650, 330), (675, 350),
     (683, 385), (682, 420), (668, 445), (640, 452), (610, 448), (580, 432), (550, 405), (525, 365),
 )  # fmt: skip
@@ -265,7 +266,7 @@ class PhotoScenery:
     def object(self, rng: np.random.Generator, category: int, long_side: int) -> Image.Image:
         kind, sprites = KINDS[category], self._sources[category]
         sprite = sprites[rng.integers(len(sprites))]
-        tint = np.float32(kind.tints[rng.integers(len(kind.tints))])
+        tint = np.asarray(kind.tints[rng.integers(len(kind.tints))], np.float32)
         return pose(relight(sprite, rng, tint), rng, kind.turn, long_side)
 
     def distractor(self, rng: np.random.Generator, long_side: int) -> Image.Image:

@@ -141,7 +141,8 @@ def detect(model: RetinaNet, data: CocoImages) -> list[dict[str, Any]]:
     """Detections in every image, in COCO's results format; float32, one image at a time."""
     model.eval()
     results = []
-    for record, (image, _) in zip(data.records, data, strict=True):
+    for index, record in enumerate(data.records):
+        image, _ = data[index]
         found = model([image.float() / 255])[0]
         xywh = found["boxes"].clone()
         xywh[:, 2:] -= xywh[:, :2]

@@ -34,8 +34,8 @@ def define_model(values: flags.FlagValues) -> None:
 def run(main: Main, values: flags.FlagValues, usage: str, required: tuple[str, ...]) -> None:
     """Parses the command line, runs `main` on the words that are no flags, and ends the process.
 
-    An error that the user can mend is one clear line on standard error (a data set with many faults:
-    one line each) and exit code 1; a wrong flag 2; Ctrl-C 130.
+    An error that the user can mend is one clear line on standard error (a data set with many
+    faults: one line each) and exit code 1; a wrong flag 2; Ctrl-C 130.
     """
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")

@@ -18,7 +18,8 @@ from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import load_datasets
 from keras_retinanet.training.run_folder import RunFolder, load_model
 
-USAGE = """Scores a model: the 12 COCO numbers, the AP of each class, metrics.json and detections.json.
+USAGE = """Scores a model: the 12 COCO numbers, the AP of each class, metrics.json and
+detections.json.
 
   retinanet-evaluate --model run
   retinanet-evaluate --model run/last.keras --annotations val.json --images images"""

@@ -1,7 +1,7 @@
 """What happens to each picture of a training batch, decided in numbers before a pixel is touched.
 
-One place draws all random numbers and moves all boxes; `data.pipeline` then only renders. So a batch
-is a pure function of the seed and the step, and boxes can be tested without pictures.
+One place draws all random numbers and moves all boxes; `data.pipeline` then only renders. So a
+batch is a pure function of the seed and the step, and boxes can be tested without pictures.
 """
 
 from __future__ import annotations
@@ -72,11 +72,12 @@ def plan_batch(
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> BatchPlan:
-    """Decides on a batch of the pictures `indices` [B], whose stored sizes are `stored_sizes` [n, 2]."""
+    """Decides on a batch of the pictures `indices` [B]; `stored_sizes` [n, 2] are those of all."""
     batch = len(indices)
     stored = stored_sizes[indices]
     full = _resized(stored, settings)
-    scales = np.exp(rng.uniform(*np.log(settings.scale_jitter), batch))
+    low, high = np.log(settings.scale_jitter)
+    scales = np.exp(rng.uniform(low, high, batch))
     scaled = np.maximum((full * scales[:, None]).astype(np.int32), 1)
     sizes = np.minimum(scaled, full)
     crops = _random_crops(stored, sizes / scaled, rng)
@@ -116,7 +117,7 @@ def _random_crops(stored: np.ndarray, shares: np.ndarray, rng: np.random.Generat
 def _objects(
     dataset: DetectionDataset, index: int, stored_sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes of a picture in the pixels it is stored in, and their labels as training wants them."""
+    """The boxes of a picture in the pixels it is stored in, and their labels for training."""
     rows = dataset.rows(index)
     labels = np.where(dataset.is_crowd[rows], -2, dataset.labels[rows])
     usable = dataset.labels[rows] >= 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+# How many faults a message lists.
+_MAX_LINES = 20
 
 
 class DataError(ValueError):
@@ -14,6 +17,39 @@ class DataError(ValueError):
 
     The message is for the person who has to mend it: it names the file, the record and the remedy.
     """
+
+
+@dataclasses.dataclass
+class Faults:
+    """What is wrong with the records of a file, gathered so that all can be mended at once.
+
+    Attributes:
+        source: the file.
+        count: how many faults there are.
+        lines: what the first of them are, each naming its record and the remedy.
+    """
+
+    source: str
+    count: int = 0
+    lines: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        """Adds one fault."""
+        self.add_rows([0], lambda _: line)
+
+    def add_rows(self, rows: Sequence[int] | np.ndarray, line: Callable[[int], str]) -> None:
+        """Adds a fault for each row; the text is made only for those that will be listed."""
+        self.count += len(rows)
+        self.lines += [line(int(row)) for row in rows[: _MAX_LINES - len(self.lines)]]
+
+    def raise_if_any(self) -> None:
+        """Raises a DataError: of one line for one fault, else with a list below its first line."""
+        if self.count == 1:
+            raise DataError(f"{self.source}: {self.lines[0]}")
+        if self.count:
+            rest = self.count - len(self.lines)
+            lines = [f"{self.source}: {self.count} faults", *self.lines]
+            raise DataError("\n  ".join(lines + [f"and {rest} more"] * (rest > 0)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +62,7 @@ class Category:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DetectionDataset:
-    """Images and their annotations as flat arrays; pixels stay in their files until they are needed.
+    """Images and their annotations as flat arrays; pixels stay in their files until needed.
 
     `n` images hold `t` annotations in all; those of image `i` are rows
     `row_splits[i]:row_splits[i + 1]`. At COCO's size (118,287 images, 860,001 boxes) the arrays
@@ -96,14 +132,14 @@ class DetectionDataset:
         )
 
     def split(self, fraction: float, seed: int) -> tuple[DetectionDataset, DetectionDataset]:
-        """Parts off `fraction` of the images (at least one) at random: (the rest, the part)."""
+        """Parts off `fraction` of the images at random: (the rest, the part), neither empty."""
         if len(self) < 2:
             raise DataError(
                 f"{self.name} holds {len(self)} image: too few to split off a validation part; "
                 "name one with data.val.annotations and data.val.images"
             )
         order = np.random.default_rng(seed).permutation(len(self))
-        count = max(1, round(fraction * len(self)))
+        count = min(max(1, round(fraction * len(self))), len(self) - 1)
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
 
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:

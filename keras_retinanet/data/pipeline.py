@@ -22,7 +22,7 @@ def steps_per_epoch(dataset: DetectionDataset, batch_size: int) -> int:
 
 
 def epoch_batches(sizes: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The pictures of each batch of one pass, in a random order that only `seed` and `epoch` decide.
+    """The pictures of each batch of one pass, in an order that only `seed` and `epoch` decide.
 
     Upright and lying pictures go into batches of their own as far as they can, since one of each
     makes a canvas that is half padding. A data set smaller than a batch fills it by repetition.
@@ -53,13 +53,13 @@ def _plans(
     start_step: int,
 ) -> Iterator[BatchPlan]:
     """The plans of the run from `start_step` on, without end."""
-    epoch, step = divmod(start_step, steps_per_epoch(dataset, batch_size))
+    epoch, first = divmod(start_step, steps_per_epoch(dataset, batch_size))
     while True:
         batches = epoch_batches(stored_sizes, batch_size, seed, epoch)
-        for step in range(step, len(batches)):
+        for step in range(first, len(batches)):
             rng = np.random.default_rng([seed, epoch, step])
             yield plan_batch(dataset, stored_sizes, batches[step], settings, rng)
-        epoch, step = epoch + 1, 0
+        epoch, first = epoch + 1, 0
 
 
 def training_batches(
@@ -118,12 +118,12 @@ def training_batches(
     )
 
     def render_batch(pictures: tuple, canvas: tf.Tensor, targets: dict) -> tuple:
-        images = tf.map_fn(
-            lambda picture: _render(load(picture[0]), *picture[1:], canvas, padding_color),
-            pictures,
-            fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-        )
-        return images, targets
+        def render(picture: tuple) -> tf.Tensor:
+            index, crop, size, flip, colors = picture
+            return _render(load(index), crop, size, flip, colors, canvas, padding_color)
+
+        spec = tf.TensorSpec([None, None, 3], tf.uint8)
+        return tf.map_fn(render, pictures, fn_output_signature=spec), targets
 
     return plans.map(render_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
@@ -182,8 +182,8 @@ def _image_store(
 ) -> tuple[Loader, np.ndarray]:
     """How to come by a picture, and the sizes [n, 2] in which pictures come.
 
-    Where all pictures fit into `cache_mib` they are decoded once, and shrunk to the largest size that
-    training will ask for; otherwise each is decoded anew every time.
+    Where all pictures fit into `cache_mib` they are decoded once, and shrunk to the largest size
+    that training will ask for; otherwise each is decoded anew every time.
     """
     largest = resized_size(
         dataset.sizes, settings.min_side, settings.max_side, max(1.0, settings.scale_jitter[1])

@@ -34,7 +34,8 @@ def padded_size(size: tf.Tensor) -> tf.Tensor:
 def resize_images(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Images [..., H, W, 3] of 0 to 255 -> float32 [..., h, w, 3]; bilinear, half-pixel centres.
 
-    Without antialiasing, as in torchvision, so that published weights see what they were trained on.
+    Without antialiasing, as in torchvision, so that published weights see what they were trained
+    on.
     """
     return tf.image.resize(images, size, method="bilinear", antialias=False)
 

@@ -46,7 +46,7 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
     """
     with _quiet():
         builder = _open_builder(name, data_dir)
-        classes = _class_names(name, builder.info.features)
+        _check_features(name, builder.info.features)
         is_built = builder.is_prepared()
     if not is_built:
         logging.info("Building the data set %s in %s, this once.", name, builder.data_dir)
@@ -54,6 +54,8 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
             builder = _build(builder, name, data_dir)
     with _quiet():
         examples = _examples(name, builder, split)
+    # Asked only now: coco/2017 learns the names of its classes while it is built.
+    classes = builder.info.features["objects"].feature["label"].names
     return _assemble(f"{name}/{split}", classes, examples)
 
 
@@ -126,22 +128,20 @@ def _build(
     return builder
 
 
-def _class_names(name: str, features: tfds.features.FeaturesDict) -> list[str]:
-    """The names of the classes, once the features are seen to be those of a detection data set."""
+def _check_features(name: str, features: tfds.features.FeaturesDict) -> None:
+    """Raises a DataError that says what keeps the data set from being one for detection."""
     image, objects = (dict(features).get(key) for key in ("image", "objects"))
     fields = dict(objects.feature) if isinstance(objects, tfds.features.Sequence) else {}
     box, label = fields.get("bbox"), fields.get("label")
-    names = list(label.names or ()) if isinstance(label, tfds.features.ClassLabel) else []
     missing = []
     if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
         missing.append("'image' of 8 bits")
     if not isinstance(box, tfds.features.BBoxFeature) or not _is_relative_yxyx(box):
         missing.append("'objects/bbox' in relative yxyx")
-    if not names:
+    if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
         missing.append("'objects/label' as a ClassLabel")
     if missing:
         raise DataError(f"the data set {name} cannot train a detector: no {', no '.join(missing)}")
-    return names
 
 
 def _is_relative_yxyx(box: tfds.features.BBoxFeature) -> bool:
@@ -219,12 +219,13 @@ def _check_objects(
 
 def _image_ids(name: str, examples: list[dict[str, Any]]) -> np.ndarray:
     """The data set's own ids, or 1, 2, 3 and so on."""
-    if "image/id" not in examples[0]:
+    if not isinstance(examples[0].get("image/id"), np.integer):  # none, or a string
         return np.arange(1, len(examples) + 1)
-    ids, counts = np.unique([int(example["image/id"]) for example in examples], return_counts=True)
+    ids = np.array([example["image/id"] for example in examples], np.int64)
+    found, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
-        raise DataError(f"{name}: more than one image has the id {ids[counts > 1][0]}")
-    return np.array([int(example["image/id"]) for example in examples], np.int64)
+        raise DataError(f"{name}: more than one image has the id {found[counts > 1][0]}")
+    return ids
 
 
 def _assemble(name: str, classes: list[str], examples: list[dict[str, Any]]) -> DetectionDataset:
@@ -255,5 +256,5 @@ def _assemble(name: str, classes: list[str], examples: list[dict[str, Any]]) -> 
         annotated_xywh=np.concatenate([boxes[:, :2], sides], axis=1),
         areas=_rows(examples, "area", np.float64) if "area" in fields else sides.prod(axis=1),
         category_ids=labels.astype(np.int64) + 1,
-        notes=(f"{empty.sum()} boxes without area are not trained on",) if empty.any() else (),
+        notes=(f"boxes without area, not trained on: {empty.sum()}",) if empty.any() else (),
     )

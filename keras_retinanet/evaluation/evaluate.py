@@ -14,9 +14,9 @@ from keras_retinanet.models.retinanet import RetinaNet
 def detect_all(model: RetinaNet, dataset: DetectionDataset) -> tuple[CocoEvaluator, Iterator[int]]:
     """An evaluator of `dataset`, and an iterator that fills it with the model's detections.
 
-    Each step of the iterator handles one image and gives how many are done: room for a progress bar.
-    Images are read as they are needed and detections kept as a few numbers each, so memory does not
-    grow with the pictures.
+    Each step of the iterator handles one image and gives how many are done: room for a progress
+    bar. Images are read as they are needed and detections kept as a few numbers each, so memory
+    does not grow with the pictures.
     """
     evaluator = CocoEvaluator(dataset)
 

@@ -24,10 +24,11 @@ def cell_anchors(size: float, ratios: Sequence[float], scales: Sequence[float]) 
 def grid_anchors(
     cell: np.ndarray, grid_height: tf.Tensor, grid_width: tf.Tensor, stride: int, offset: float
 ) -> tf.Tensor:
-    """`cell` [A, 4] repeated at every cell of a feature map: float32 [grid_height * grid_width * A, 4].
+    """`cell` [A, 4] at every cell of a feature map: float32 [grid_height * grid_width * A, 4].
 
-    Row-major over y, then x, then the anchors of the cell: what a plain reshape of the heads' output
-    [B, H, W, A * C] to [B, H * W * A, C] gives. The first centre lies at `offset * stride` pixels.
+    Row-major over y, then x, then the anchors of the cell: what a plain reshape of the heads'
+    output [B, H, W, A * C] to [B, H * W * A, C] gives. The first centre lies at `offset * stride`
+    pixels.
     """
     y = (tf.cast(tf.range(grid_height), tf.float32) + offset) * stride
     x = (tf.cast(tf.range(grid_width), tf.float32) + offset) * stride

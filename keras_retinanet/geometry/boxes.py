@@ -76,7 +76,7 @@ def encode_boxes(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
 
 
 def decode_boxes(deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-    """The boxes [..., 4] that `deltas` [..., 4] make of `anchors` [..., 4]; undoes `encode_boxes`."""
+    """The boxes [..., 4] that `deltas` make of `anchors`, both [..., 4]; undoes `encode_boxes`."""
     anchor_centers, anchor_sizes = _centers_and_sizes(anchors)
     centers = deltas[..., :2] * anchor_sizes + anchor_centers
     sizes = tf.exp(tf.minimum(deltas[..., 2:], MAX_LOG_SCALE)) * anchor_sizes
@@ -84,7 +84,7 @@ def decode_boxes(deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
 
 
 def clip_boxes(boxes: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
-    """`boxes` [B, D, 4] cut off at the borders of images of `image_sizes` [B, 2] (height, width)."""
+    """`boxes` [B, D, 4] cut off at the borders of `image_sizes` [B, 2] (height, width)."""
     height_width = tf.cast(image_sizes, boxes.dtype)
     width_height = height_width[:, None, ::-1]
     limits = tf.concat([width_height, width_height], axis=-1)
@@ -92,7 +92,7 @@ def clip_boxes(boxes: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
 
 
 def rescale_boxes(boxes: tf.Tensor, from_sizes: tf.Tensor, to_sizes: tf.Tensor) -> tf.Tensor:
-    """Moves `boxes` [B, D, 4] from images of `from_sizes` to `to_sizes`, both [B, 2] (height, width).
+    """Moves `boxes` [B, D, 4] from images of `from_sizes` to `to_sizes`, [B, 2] (height, width).
 
     The two sides scale separately, since a resized side is a whole number of pixels.
     """
@@ -102,6 +102,6 @@ def rescale_boxes(boxes: tf.Tensor, from_sizes: tf.Tensor, to_sizes: tf.Tensor) 
 
 
 def normalized_yxyx(boxes: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
-    """`boxes` [B, D, 4] as ymin, xmin, ymax, xmax in shares of `image_sizes` [B, 2]; for serving."""
+    """`boxes` [B, D, 4] as ymin, xmin, ymax, xmax in shares of `image_sizes` [B, 2]."""
     sizes = tf.cast(image_sizes, boxes.dtype)[:, None]
     return tf.gather(boxes, [1, 0, 3, 2], axis=-1) / tf.concat([sizes, sizes], axis=-1)

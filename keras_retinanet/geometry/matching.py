@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from keras_retinanet.geometry.boxes import pairwise_coverage, pairwise_iou
@@ -49,11 +52,11 @@ def match_iou(
 
 
 def _match_image(
-    anchors: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, settings: dict[str, float | bool]
+    anchors: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, match: Callable
 ) -> tuple[tf.Tensor, tf.Tensor]:
     is_object = labels >= 0
     iou = tf.where(is_object[:, None], pairwise_iou(boxes, anchors), -1.0)
-    objects, status = match_iou(iou, **settings)
+    objects, status = match(iou)
     anchor_labels = tf.where(status == 0, tf.gather(labels, objects), status)
     coverage = tf.where((labels == IGNORED)[:, None], pairwise_coverage(boxes, anchors), 0.0)
     in_ignored = tf.reduce_max(coverage, axis=0) >= IGNORED_COVERAGE
@@ -72,9 +75,7 @@ def match_anchors(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The training targets of every anchor of a batch.
 
-    The images are taken one after the other, so the matrix of IoU never exists for the whole batch:
-    at 800 x 1344 with 100 boxes (201,600 anchors) one image takes about 0.6 GB while it is matched,
-    and a batch of 64 no more than that beside its result of 1.3 MB * 64... see docs/memory.md.
+    The images are taken one after the other, so the matrix of IoU never exists for the whole batch.
 
     Args:
         anchors: float32 [N, 4], xyxy in pixels.
@@ -88,13 +89,11 @@ def match_anchors(
     # One padding row more, so that an image without objects has something to reduce over.
     boxes = tf.pad(tf.cast(boxes, tf.float32), [[0, 0], [0, 1], [0, 0]])
     labels = tf.pad(tf.cast(labels, tf.int32), [[0, 0], [0, 1]], constant_values=BACKGROUND)
-    settings: dict[str, float | bool] = {
-        "positive_iou": positive_iou,
-        "negative_iou": negative_iou,
-        "low_quality": low_quality,
-    }
+    match = functools.partial(
+        match_iou, positive_iou=positive_iou, negative_iou=negative_iou, low_quality=low_quality
+    )
     anchor_labels, anchor_boxes = tf.map_fn(
-        lambda image: _match_image(anchors, image[0], image[1], settings),
+        lambda image: _match_image(anchors, image[0], image[1], match),
         (boxes, labels),
         fn_output_signature=(tf.int32, tf.float32),
         parallel_iterations=1,

@@ -37,8 +37,8 @@ class AnchorSettings:
             object.__setattr__(self, field, values)
         if len(self.sizes) != 5 or len(self.strides) != 5:
             raise ValueError(
-                "AnchorSettings: sizes and strides take one number for each of the levels P3 to P7, "
-                f"not {len(self.sizes)} and {len(self.strides)}"
+                "AnchorSettings: sizes and strides take one number for each of the levels P3 to "
+                f"P7, not {len(self.sizes)} and {len(self.strides)}"
             )
 
     @property
@@ -48,10 +48,10 @@ class AnchorSettings:
 
 @keras.saving.register_keras_serializable("keras_retinanet")
 class Anchors(keras.layers.Layer):
-    """Feature maps P3 to P7, [B, H_l, W_l, C] each -> their anchors, float32 [H_l * W_l * A, 4] each.
+    """Feature maps P3 to P7, [B, H_l, W_l, C] -> the anchors of each, float32 [H_l * W_l * A, 4].
 
-    xyxy in pixels of the image; not clipped. Only the shapes of the maps are read. The arguments are
-    the fields of `AnchorSettings`.
+    xyxy in pixels of the image; not clipped. Only the shapes of the maps are read. The arguments
+    are the fields of `AnchorSettings`.
     """
 
     def __init__(self, name: str = "anchors", **settings: Any) -> None:

@@ -12,7 +12,7 @@ from keras_retinanet.geometry.boxes import clip_boxes, decode_boxes
 
 @keras.saving.register_keras_serializable("keras_retinanet")
 class DecodeBoxes(keras.layers.Layer):
-    """Deltas [B, D, 4], anchors [B, D, 4] or [D, 4], image sizes int [B, 2] -> boxes float32 [B, D, 4].
+    """Deltas [B, D, 4], anchors [B, D, 4], image sizes int [B, 2] -> boxes float32 [B, D, 4].
 
     xyxy in pixels, cut off at the borders of the images (height, width). In float32 under any
     precision policy.

@@ -36,7 +36,7 @@ class NormalizeImages(keras.layers.Layer):
         images = tf.cast(images, tf.float32)
         if self.bgr:
             images = images[..., ::-1]
-        return (images - tf.constant(self.mean)) / tf.constant(self.std)
+        return (images - tf.constant(self.mean, tf.float32)) / tf.constant(self.std, tf.float32)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "mean": self.mean, "std": self.std, "bgr": self.bgr}

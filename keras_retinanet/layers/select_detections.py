@@ -1,4 +1,4 @@
-"""From ~100,000 scored anchors to the few detections of an image (paper, section 4: "Inference")."""
+"""From ~100,000 scored anchors to the few detections of an image (paper, 4, "Inference")."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ _COLUMNS = 8
 
 
 def _set_classes_apart(boxes: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Moves the boxes [C, 4] of each class to a place of their own, so that one NMS serves them all.
+    """Moves the boxes [C, 4] of each class to a place of their own, so one NMS serves them all.
 
     The places form a grid and not a row: the farther a box is moved, the fewer bits float32 leaves
     for its sides, and with 91 classes a row moves it eight times as far.

@@ -10,7 +10,7 @@ import keras
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 from keras_retinanet.layers.normalize_images import NormalizeImages
-from keras_retinanet.models.resnet import DEPTHS, batch_norm, resnet
+from keras_retinanet.models.resnet import NETWORKS, batch_norm, resnet
 
 KERAS_PREFIX = "keras:"
 
@@ -41,7 +41,7 @@ _APPLICATION_NORMALIZATIONS = {
 
 
 def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
-    """The layer that prepares pixels for `backbone`; a model of the user's gets 0 to 255 as it is."""
+    """The layer that prepares pixels for `backbone`; a model of the user's gets 0 to 255."""
     if isinstance(backbone, keras.Model):
         kind = "none"
     elif backbone.startswith(KERAS_PREFIX):
@@ -59,7 +59,7 @@ def build_backbone(
     """A model from normalised images [B, H, W, 3] to [C3, C4, C5] with strides 8, 16 and 32.
 
     Args:
-        backbone: a name of `models.resnet.DEPTHS`, "keras:NAME" for a model of
+        backbone: a name of `models.resnet.NETWORKS`, "keras:NAME" for a model of
             `keras.applications`, or a `keras.Model` with three outputs, which is used as it is.
         norm: "frozen", "trainable" or "sync", see `models.resnet.batch_norm`; applied to the batch
             normalisation layers of any backbone.
@@ -79,12 +79,12 @@ def build_backbone(
     if backbone.startswith(KERAS_PREFIX):
         name = backbone.removeprefix(KERAS_PREFIX)
         return _set_norm(_application(name, imagenet_weights), norm)
-    if backbone not in DEPTHS:
-        known = [*DEPTHS, f"{KERAS_PREFIX}ResNet50"]
+    if backbone not in NETWORKS:
+        known = [*NETWORKS, f"{KERAS_PREFIX}ResNet50"]
         nearest = difflib.get_close_matches(backbone, known, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
-            f"unknown backbone {backbone!r}{hint} There are {', '.join(DEPTHS)}, and "
+            f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)}, and "
             f"{KERAS_PREFIX}NAME for any model of keras.applications"
         )
     if imagenet_weights:

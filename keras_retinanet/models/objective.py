@@ -24,7 +24,8 @@ def loss_sums(
         class_logits: float32 [B, N, K].
         box_deltas: float32 [B, N, 4].
         anchors: float32 [N, 4].
-        targets: "boxes" [B, M, 4] xyxy in pixels and "labels" [B, M] (-1 pads, -2: region to ignore).
+        targets: "boxes" [B, M, 4] xyxy in pixels and "labels" [B, M] (-1 pads, -2: region to
+        ignore).
         class_loss: labels [B, N] and logits [B, N, K] -> [B, N], such as `FocalLoss`.
         box_loss: true and predicted deltas (or boxes, if its `on_boxes` says so), [P, 4] -> [P].
 

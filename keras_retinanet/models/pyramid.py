@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import keras
 import tensorflow as tf
 from keras import layers
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 
 
 @keras.saving.register_keras_serializable("keras_retinanet")
@@ -34,7 +36,7 @@ def _convolution(x: Tensor, channels: int, size: int, name: str, stride: int = 1
         size,
         strides=stride,
         padding="same" if stride == 1 else "valid",
-        kernel_initializer="glorot_uniform",  # Xavier-uniform, as torchvision and detectron2 start it
+        kernel_initializer="glorot_uniform",  # as torchvision and detectron2 start it
         name=name,
     )(x)
 

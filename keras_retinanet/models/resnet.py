@@ -8,24 +8,27 @@ pads an even side at the bottom and right only, PyTorch on both sides.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import keras
 from keras import layers
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 
-# Blocks in each of the four stages, and whether a block is a bottleneck (1x1, 3x3, 1x1).
-DEPTHS = {
-    "resnet18": ((2, 2, 2, 2), False),
-    "resnet34": ((3, 4, 6, 3), False),
-    "resnet50": ((3, 4, 6, 3), True),
-    "resnet101": ((3, 4, 23, 3), True),
-    "resnet152": ((3, 8, 36, 3), True),
+# Blocks in each of the four stages, whether a block is a bottleneck (1x1, 3x3, 1x1), and the width
+# of the stem and of the first stage; each later stage is twice as wide. The first is no network of
+# the paper: half of ResNet-18 in depth and width, for the demo and for tests.
+NETWORKS = {
+    "resnet10_w32": ((1, 1, 1, 1), False, 32),
+    "resnet18": ((2, 2, 2, 2), False, 64),
+    "resnet34": ((3, 4, 6, 3), False, 64),
+    "resnet50": ((3, 4, 6, 3), True, 64),
+    "resnet101": ((3, 4, 23, 3), True, 64),
+    "resnet152": ((3, 8, 36, 3), True, 64),
 }
-STAGE_WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_EXPANSION = 4
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 Norm = Callable[[str], layers.Layer]
 
 
@@ -85,20 +88,21 @@ def _bottleneck_block(x: Tensor, width: int, stride: int, norm: Norm, name: str)
 
 
 def resnet(name: str, norm: Norm) -> keras.Model:
-    """The network `name` of `DEPTHS`: images [B, H, W, 3], normalised, -> [C3, C4, C5].
+    """The network `name` of `NETWORKS`: images [B, H, W, 3], normalised, -> [C3, C4, C5].
 
     The maps have strides 8, 16 and 32 and ceil(H / stride) rows.
     """
-    depths, is_bottleneck = DEPTHS[name]
+    depths, is_bottleneck, base_width = NETWORKS[name]
     block = _bottleneck_block if is_bottleneck else _basic_block
     images = keras.Input((None, None, 3), name="normalized_images")
-    x = norm("bn1")(_convolution(images, STAGE_WIDTHS[0], 7, 2, "conv1"))
+    x = norm("bn1")(_convolution(images, base_width, 7, 2, "conv1"))
     x = layers.ReLU(name="relu")(x)
     # After a ReLU, padding with 0 is padding with -infinity.
     x = layers.ZeroPadding2D(1, name="maxpool.pad")(x)
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
     stages = []
-    for stage, (width, depth) in enumerate(zip(STAGE_WIDTHS, depths, strict=True), start=1):
+    for stage, depth in enumerate(depths, start=1):
+        width = base_width * 2 ** (stage - 1)
         for index in range(depth):
             stride = 2 if stage > 1 and index == 0 else 1
             x = block(x, width, stride, norm, f"layer{stage}.{index}")

@@ -102,7 +102,7 @@ class RetinaNet(keras.Model):
             c3, c4, c5 = backbone_model(normalize(images))
             pyramid = feature_pyramid(c3, c4, c5, channels=pyramid_channels, p6_from=p6_from)
 
-            head = {"channels": pyramid_channels, "depth": head_depth, "norm": head_norm}
+            head: dict[str, Any] = {"channels": pyramid_channels, "depth": head_depth, "norm": head_norm}
             class_head = class_subnet(num_classes, anchors.per_cell, prior=prior, **head)
             box_head = box_subnet(anchors.per_cell, **head)
             class_logits = _all_levels(class_head, pyramid, "class_logits")
@@ -159,7 +159,8 @@ class RetinaNet(keras.Model):
             optimizer: as in Keras. Leave its own clipping off under several replicas: it would clip
                 each replica's share of the gradient.
             class_loss: labels [B, N], logits [B, N, K] -> [B, N]; default `FocalLoss()`.
-            box_loss: true, predicted deltas [P, 4] -> [P] (`SmoothL1`, the default), or boxes if its
+            box_loss: true, predicted deltas [P, 4] -> [P] (`SmoothL1`, the default), or boxes if
+            its
                 `on_boxes` is true (`GIoULoss`).
             l2: weight decay of the paper's kind, added to the gradient of the convolution kernels
                 (not to biases and norms). `SGD(weight_decay=...)` of Keras is another, weaker one.
@@ -182,7 +183,7 @@ class RetinaNet(keras.Model):
     def _batch_losses(
         self, images: tf.Tensor, targets: dict[str, tf.Tensor], training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
-        """This replica's part of the class and the box loss, and what to log of the global batch."""
+        """This replica's part of the class and box loss, and what to log of the global batch."""
         outputs = self.network(images, training=training)
         class_loss, box_loss, positives = loss_sums(
             outputs["class_logits"],
@@ -247,7 +248,9 @@ class RetinaNet(keras.Model):
             self._log_means[name].update_state(value)
         return {name: mean.result() for name, mean in self._log_means.items()}
 
-    def get_compile_config(self) -> dict[str, Any]:
+    def get_compile_config(self) -> dict[str, Any] | None:
+        if getattr(self, "optimizer", None) is None:
+            return None
         objects = {
             "optimizer": self.optimizer,
             "class_loss": self.class_loss,
@@ -303,9 +306,9 @@ class RetinaNet(keras.Model):
         """Detects objects in images of any sizes, given as file paths or RGB arrays of 0 to 255.
 
         Returns:
-            For each image, best first and without padding: "boxes" float32 [D, 4], xyxy in pixels of
-            the image as it is looked at (after its EXIF rotation), "scores" float32 [D], "labels"
-            int32 [D].
+            For each image, best first and without padding: "boxes" float32 [D, 4], xyxy in pixels
+            of the image as it is looked at (after its EXIF rotation), "scores" float32 [D],
+            "labels" int32 [D].
 
         Raises:
             ValueError: if an array is not [height, width, 3].
@@ -364,7 +367,7 @@ def _read(path: str | os.PathLike) -> np.ndarray:
 
 @contextlib.contextmanager
 def _default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
-    """Sets the precision policy of the layers made inside; `keras.applications` takes no other way."""
+    """Sets the precision policy of the layers made inside; `keras.applications` has no argument."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

@@ -42,7 +42,8 @@ def load_datasets(
         notes += val.notes
         if val.categories != train.categories:
             raise DataError(
-                f"{val.name} has other categories than {train.name}; both need the same ids and names"
+                f"{val.name} has other categories than {train.name}; "
+                "both need the same ids and names"
             )
     if not (train.labels[~train.is_crowd] >= 0).any():
         raise DataError(f"{train.name} holds no object to train on in its {len(train)} images")

@@ -97,9 +97,9 @@ class Pace(keras.callbacks.Callback):
 class EvaluationSchedule:
     """When to score a run, so that scoring never eats the time it is meant to judge.
 
-    After every epoch of a run measured in epochs. Otherwise at most `most` times, evenly spread, and
-    under a time budget never for more than a twentieth of it. The end of a run is always scored; the
-    clock has stopped then.
+    After every epoch of a run measured in epochs. Otherwise at most `most` times, evenly spread,
+    and under a time budget never for more than a twentieth of it. The end of a run is always
+    scored; the clock has stopped then.
     """
 
     TIME_SHARE = 0.05
@@ -127,8 +127,8 @@ class EvaluationSchedule:
 class RunRecorder(keras.callbacks.Callback):
     """Keeps the run folder: metrics.csv, best.keras, last.keras and the backup to resume from.
 
-    The first callback of a run after `Pace`, so that its clock covers the steps only; `CocoEvaluation`
-    is called from here.
+    The first callback of a run after `Pace`, so that its clock covers the steps only;
+    `CocoEvaluation` is called from here.
 
     Args:
         folder: where to write.

@@ -116,7 +116,7 @@ class RunFolder:
         return RunState(**json.loads(file.read_text(encoding="utf-8")))
 
     def save_state(self, model: RetinaNet, state: RunState) -> None:
-        """Backs up weights, optimizer and state; a kill at any moment leaves the old or the new one."""
+        """Backs up weights, optimizer and state; a kill leaves the old backup or the new one."""
         state.weights = f"step-{state.step}.weights.h5"
         with write_atomically(self.backup / state.weights) as temporary:
             model.save_weights(temporary)

@@ -10,9 +10,7 @@ from keras_retinanet.geometry import boxes as B
 
 coordinate = st.integers(-50, 50)
 side = st.integers(1, 60)
-integer_box = st.builds(
-    lambda x, y, w, h: (x, y, x + w, y + h), coordinate, coordinate, side, side
-)
+integer_box = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), coordinate, coordinate, side, side)
 
 
 def iou_by_counting(a, b):

@@ -17,9 +17,7 @@ def test_thresholds_and_low_quality():
     objects, status = match_iou(tf.constant(IOU))
     np.testing.assert_array_equal(objects, [1, 1, 0, 2, 0, 0])
     # anchor 1 is best of all for objects 0 and 1 and goes to 1; anchor 3 is the best of object 2
-    np.testing.assert_array_equal(
-        status, [BACKGROUND, 0, IGNORED, 0, BACKGROUND, BACKGROUND]
-    )
+    np.testing.assert_array_equal(status, [BACKGROUND, 0, IGNORED, 0, BACKGROUND, BACKGROUND])
 
 
 def test_without_low_quality_a_small_object_has_no_anchor():

@@ -44,17 +44,8 @@ def _circle(rng: np.random.Generator) -> Outline:
     return [_regular(40)]
 
 
-def _ring(rng: np.random.Generator) -> Outline:
-    hole = rng.uniform(0.45, 0.65)
-    return [_regular(40), _scaled(_regular(40), hole, hole)]
-
-
 def _square(rng: np.random.Generator) -> Outline:
     return [_regular(4, turn=45)]
-
-
-def _diamond(rng: np.random.Generator) -> Outline:
-    return [_regular(4)]
 
 
 def _triangle(rng: np.random.Generator) -> Outline:
@@ -133,9 +124,7 @@ def _letter(rng: np.random.Generator) -> Outline:
 
 _CLASS_OUTLINES: dict[str, Callable[[np.random.Generator], Outline]] = {
     "circle": _circle,
-    "ring": _ring,
     "square": _square,
-    "diamond": _diamond,
     "triangle": _triangle,
     "star": _star,
     "cross": _cross,
@@ -152,7 +141,7 @@ _DISTRACTOR_OUTLINES: tuple[Callable[[np.random.Generator], Outline], ...] = (
     _hourglass,
     _letter,
 )
-_KEEPS_UPRIGHT = ("square", "diamond")
+_KEEPS_UPRIGHT = ("square",)
 
 
 def _squeezed_and_turned(outline: Outline, squeeze: float, degrees: float) -> Outline:
@@ -167,8 +156,7 @@ def _squeezed_and_turned(outline: Outline, squeeze: float, degrees: float) -> Ou
 def class_outline(rng: np.random.Generator, name: str) -> Outline:
     """An outline of the class `name`, one of `settings.CLASSES`, its proportions at random.
 
-    A square and a diamond turn by at most `settings.TILT`, so that neither becomes the other;
-    everything else turns freely.
+    A square turns by at most `settings.TILT`, everything else freely.
     """
     limit = settings.TILT if name in _KEEPS_UPRIGHT else 180
     outline = _CLASS_OUTLINES[name](rng)

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_retinanet.data.augment import AugmentSettings, move_boxes, plan_batch
+from keras_retinanet.data.coco import read_coco
+from tests.data_room.make import write_coco
+
+
+def test_moving_by_hand():
+    # crop 40 x 20 at (10, 20) doubled to 80 x 40 and mirrored
+    boxes = np.array([[20.0, 25, 30, 35]])
+    moved, labels = move_boxes(
+        boxes, np.array([4]), np.array([20, 10, 20, 40]), np.array([40, 80]), flip=True
+    )
+    # x: (20-10)*2 = 20 and 40, mirrored 80-40 = 40 and 60; y: (25-20)*2 = 10 and 30
+    np.testing.assert_allclose(moved, [[40, 10, 60, 30]])
+    np.testing.assert_array_equal(labels, [4])
+
+
+def test_slivers_become_regions_to_ignore_and_what_is_outside_goes():
+    boxes = np.array([[0.0, 0, 40, 10], [-0.0, 0, 20, 10], [50, 50, 60, 60]])
+    moved, labels = move_boxes(
+        boxes, np.array([0, 1, 2]), np.array([0, 32, 64, 64]), np.array([64, 64]), flip=False
+    )
+    # 8 of 40 columns are left of the first (0.2 < 0.25), none of the second
+    np.testing.assert_array_equal(labels, [-2, 2])
+    np.testing.assert_allclose(moved, [[0, 0, 8, 10], [18, 50, 28, 60]])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10**6))
+def test_boxes_follow_their_pixels(seed):
+    """A mask taken through crop, whole-number enlargement and flip, against the box's arithmetic."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(8, 30, 2)
+    x0, y0 = rng.integers(0, width - 1), rng.integers(0, height - 1)
+    x1, y1 = rng.integers(x0 + 1, width + 1), rng.integers(y0 + 1, height + 1)
+    crop_h, crop_w = rng.integers(1, height + 1), rng.integers(1, width + 1)
+    top, left = rng.integers(0, height - crop_h + 1), rng.integers(0, width - crop_w + 1)
+    factor, flip = rng.integers(1, 4), bool(rng.integers(2))
+
+    mask = np.zeros((height, width), bool)
+    mask[y0:y1, x0:x1] = True
+    visible = mask[top : top + crop_h, left : left + crop_w]
+    drawn = np.kron(visible, np.ones((factor, factor), bool))
+    drawn = drawn[:, ::-1] if flip else drawn
+
+    moved, labels = move_boxes(
+        np.array([[x0, y0, x1, y1]], float),
+        np.array([0]),
+        np.array([top, left, crop_h, crop_w]),
+        np.array([crop_h, crop_w]) * factor,
+        flip,
+    )
+    if not visible.any():
+        assert len(moved) == 0
+        return
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+    expected = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    np.testing.assert_allclose(moved, [expected])
+    assert labels[0] == (0 if visible.sum() / mask.sum() >= 0.25 else -2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([(1.0, 1.0), (0.3, 2.0)]))
+def test_plans_fit_their_canvas(tmp_path_factory, seed, square, jitter):
+    folder = tmp_path_factory.getbasetemp() / "plans"
+    file, images = (
+        (folder / "annotations.json", folder / "images")
+        if folder.exists()
+        else write_coco(folder, count=5)
+    )
+    dataset = read_coco(file, images)
+    options = AugmentSettings(64, 100, square=square, scale_jitter=jitter, color_jitter=0.3)
+    plan = plan_batch(
+        dataset, dataset.sizes, np.array([0, 3, 4]), options, np.random.default_rng(seed)
+    )
+    assert (plan.canvas % 32 == 0).all()
+    assert (plan.sizes <= plan.canvas).all()
+    assert not square or plan.canvas.tolist() == [128, 128]
+    stored = dataset.sizes[plan.indices]
+    assert (plan.crops[:, 2:] >= 1).all()
+    assert (plan.crops[:, :2] + plan.crops[:, 2:] <= stored).all()
+    for boxes, labels, size in zip(plan.boxes, plan.labels, plan.sizes, strict=True):
+        real = boxes[labels != -1]
+        assert (real[:, 2:] > real[:, :2]).all()
+        assert (real >= 0).all()
+        assert (real <= np.tile(size[::-1], 2) + 1e-3).all()
+    assert (plan.labels[2] == -1).all()  # the picture without objects
+    assert (np.abs(plan.colors - 1) <= 0.3).all()
+
+
+def test_nothing_happens_when_nothing_is_asked_for(tmp_path):
+    dataset = read_coco(*write_coco(tmp_path / "d", count=4))
+    options = AugmentSettings(64, 200, flip=False)
+    plan = plan_batch(dataset, dataset.sizes, np.array([1]), options, np.random.default_rng(0))
+    np.testing.assert_array_equal(plan.crops[0], [0, 0, *dataset.sizes[1]])
+    np.testing.assert_array_equal(plan.sizes[0], dataset.sizes[1])
+    np.testing.assert_array_equal(plan.colors, [[1, 1, 1]])
+    np.testing.assert_allclose(plan.boxes[0], dataset.boxes[dataset.rows(1)])
+
+
+def test_crowds_are_regions_to_ignore(tmp_path):
+    dataset = read_coco(*write_coco(tmp_path / "d", count=4))
+    dataset.is_crowd[dataset.rows(0)] = True
+    plan = plan_batch(
+        dataset, dataset.sizes, np.array([0]), AugmentSettings(64, 200), np.random.default_rng(0)
+    )
+    assert plan.labels.tolist() == [[-2]]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_jitter_covers_its_range(tmp_path, seed):
+    dataset = read_coco(*write_coco(tmp_path / "d", count=4))
+    options = AugmentSettings(640, 2000, scale_jitter=(0.5, 2.0))
+    rng = np.random.default_rng(seed)
+    indices = np.zeros(400, int)
+    plan = plan_batch(dataset, dataset.sizes, indices, options, rng)
+    shrunk = plan.sizes[:, 0] / 640
+    zoomed = 64 / plan.crops[:, 2]
+    assert shrunk.min() < 0.55
+    assert zoomed.max() > 1.8
+    assert 0.4 < (shrunk < 1).mean() < 0.6  # log-uniform: as often down as up
+    assert 0.4 < plan.flips.mean() < 0.6

@@ -1,0 +1,153 @@
+"""The data set form: selections keep together what belongs together."""
+
+import dataclasses
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset, Faults
+
+
+def numbered(counts, encoded=False):
+    """A data set whose image i has counts[i] annotations; each value tells its place."""
+    counts = np.asarray(counts, np.int64)
+    images, rows = np.arange(len(counts)), np.arange(counts.sum())
+    corners = rows[:, None] + np.array([0, 0, 10, 20])
+    return DetectionDataset(
+        name="numbered",
+        categories=(Category(3, "car"), Category(90, "toothbrush")),
+        image_ids=1000 + 7 * images,
+        files=tuple(f"{i}.png" for i in images),
+        encoded=tuple(bytes([i]) for i in images) if encoded else None,
+        sizes=np.stack([100 + images, 200 + images], 1).astype(np.int32),
+        apply_exif=images % 2 == 0,
+        row_splits=np.concatenate([[0], np.cumsum(counts)]),
+        boxes=corners.astype(np.float32),
+        labels=(rows % 2).astype(np.int32),
+        is_crowd=rows % 3 == 0,
+        annotated_xywh=rows[:, None] + np.array([0, 0, 10.0, 20.0]),
+        areas=rows + 0.5,
+        category_ids=np.array([3, 90])[rows % 2],
+        notes=("a note",),
+    )
+
+
+PER_IMAGE = ("image_ids", "files", "encoded", "sizes", "apply_exif")
+PER_ROW = ("boxes", "labels", "is_crowd", "annotated_xywh", "areas", "category_ids")
+
+
+def contents(dataset, index):
+    """All that a data set holds about one image."""
+    image = {f: None if (v := getattr(dataset, f)) is None else v[index] for f in PER_IMAGE}
+    rows = {field: getattr(dataset, field)[dataset.rows(index)] for field in PER_ROW}
+    return str(image | rows)
+
+
+def test_every_field_is_either_of_the_images_or_of_the_rows_or_of_the_whole():
+    whole = {"name", "categories", "row_splits", "notes"}
+    fields = {field.name for field in dataclasses.fields(DetectionDataset)}
+    assert fields == whole | set(PER_IMAGE) | set(PER_ROW)
+
+
+counts = st.lists(st.integers(0, 4), min_size=1, max_size=8)
+
+
+@hypothesis.given(st.data(), counts, st.booleans())
+def test_take_keeps_rows_with_their_images(data, counts, encoded):
+    dataset = numbered(counts, encoded)
+    order = data.draw(st.lists(st.integers(0, len(counts) - 1), max_size=12))
+    taken = dataset.take(order)
+    assert len(taken) == len(order)
+    assert [contents(taken, i) for i in range(len(taken))] == [contents(dataset, i) for i in order]
+    for field in (*PER_IMAGE, *PER_ROW, "row_splits"):
+        before, after = getattr(dataset, field), getattr(taken, field)
+        assert getattr(after, "dtype", type(after)) == getattr(before, "dtype", type(before)), field
+    assert (taken.name, taken.categories, taken.notes) == (
+        "numbered",
+        dataset.categories,
+        ("a note",),
+    )
+
+
+@hypothesis.given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=8),
+    st.floats(0, 0.9),
+    st.integers(0, 2**32 - 1),
+)
+def test_split_shares_out_every_image_once(counts, fraction, seed):
+    dataset = numbered(counts)
+    rest, part = dataset.split(fraction, seed)
+    assert len(part) >= 1 and len(rest) >= 1
+    both = [contents(half, i) for half in (rest, part) for i in range(len(half))]
+    assert sorted(both) == sorted(contents(dataset, i) for i in range(len(dataset)))
+    assert list(part.image_ids) == sorted(part.image_ids)
+    again = dataset.split(fraction, seed)[1]
+    assert again.files == part.files
+
+
+def test_split_takes_a_tenth_and_depends_on_the_seed():
+    dataset = numbered([1] * 100)
+    parts = [dataset.split(0.1, seed)[1] for seed in (0, 1)]
+    assert [len(part) for part in parts] == [10, 10]
+    assert parts[0].files != parts[1].files
+
+
+def test_one_image_cannot_be_split():
+    with pytest.raises(DataError, match="numbered holds 1 image: too few to split off"):
+        numbered([3]).split(0.1, 0)
+
+
+def test_ground_truth_is_a_coco_dictionary():
+    dataset = numbered([0, 2]).take([1])
+    assert dataset.ground_truth() == {
+        "images": [{"id": 1007, "file_name": "1.png", "height": 101, "width": 201}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1007,
+                "category_id": 3,
+                "bbox": [0.0, 0.0, 10.0, 20.0],
+                "area": 0.5,
+                "iscrowd": 1,
+            },
+            {
+                "id": 2,
+                "image_id": 1007,
+                "category_id": 90,
+                "bbox": [1.0, 1.0, 11.0, 21.0],
+                "area": 1.5,
+                "iscrowd": 0,
+            },
+        ],
+        "categories": [{"id": 3, "name": "car"}, {"id": 90, "name": "toothbrush"}],
+    }
+
+
+def test_faults_are_raised_together():
+    faults = Faults("file.csv")
+    faults.raise_if_any()
+    faults.add("row 3: no box")
+    with pytest.raises(DataError) as caught:
+        faults.raise_if_any()
+    assert str(caught.value) == "file.csv: row 3: no box"
+    faults.add_rows(np.array([5, 8]), lambda row: f"row {row}: no label")
+    with pytest.raises(DataError) as caught:
+        faults.raise_if_any()
+    assert str(caught.value).split("\n  ") == [
+        "file.csv: 3 faults",
+        "row 3: no box",
+        "row 5: no label",
+        "row 8: no label",
+    ]
+
+
+def test_only_the_text_of_listed_faults_is_made():
+    faults, made = Faults("file.csv"), []
+    faults.add_rows(range(100_000), lambda row: made.append(row) or f"row {row}")
+    assert made == list(range(20))
+    with pytest.raises(
+        DataError, match=r"100000 faults\n  row 0\n(.|\n)*row 19\n  and 99980 more$"
+    ):
+        faults.raise_if_any()

@@ -1,0 +1,440 @@
+"""Pixels against Pillow, an independent decoder, and against files written by hand."""
+
+import io
+import itertools
+import pathlib
+import struct
+import zlib
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.images import decode_image, read_header, unreadable
+
+# As in a pipeline: traced once, for any image.
+decode = tf.function(
+    decode_image,
+    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)],
+    autograph=False,
+)
+
+quickly = hypothesis.settings(deadline=None, max_examples=60)
+
+
+def picture(height=23, width=37, mode="RGB", seed=0):
+    """Slopes with a noisy patch."""
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.stack([rows * 7, columns * 5, rows * columns], -1) % 256
+    patch = pixels[height // 3 : height // 2, width // 3 : width // 2]
+    patch[:] = np.random.default_rng(seed).integers(0, 256, patch.shape)
+    return Image.fromarray(pixels.astype(np.uint8)).convert(mode)
+
+
+def encode(image, file_format, **options):
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def by_pillow(contents):
+    return np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
+
+
+def pixels(contents, apply_exif=True):
+    return decode(contents, apply_exif).numpy()
+
+
+def png(width, height, depth, color_type, rows):
+    """A PNG file by its specification; `rows` are the packed bytes of each row."""
+
+    def chunk(name, content):
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def bmp(width, height, bits, palette, rows, compression=0):
+    """A BMP file by its specification; a negative height says that `rows` start at the top."""
+    colors = b"".join(bytes([blue, green, red, 0]) for red, green, blue in palette)
+    pixels_at, content = 54 + len(colors), b"".join(rows)
+    head = struct.pack("<2sIII", b"BM", pixels_at + len(content), 0, pixels_at)
+    fields = (40, width, height, 1, bits, compression, len(content), 0, 0, len(palette), 0)
+    return head + struct.pack("<IiiHHIIiiII", *fields) + colors + content
+
+
+def exif_block(order, entries, offset=8):
+    """An Exif block: `entries` are (tag, type, count, value of 16 bits) of the first directory."""
+    fields = [struct.pack(order + "HHIHH", *entry, 0) for entry in entries]
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = mark + struct.pack(order + "I", offset) + bytes(offset - 8)
+    return head + struct.pack(order + "H", len(entries)) + b"".join(fields) + bytes(4)
+
+
+def segment(marker, content):
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def jpeg_with(segments, image=None):
+    """A JPEG with these segments before its own."""
+    contents = encode(image or picture(), "JPEG")
+    return contents[:2] + segments + contents[2:]
+
+
+def with_exif(block, image=None):
+    return jpeg_with(segment(0xE1, b"Exif\0\0" + block), image)
+
+
+SIXTH = exif_block("<", [(0x0112, 3, 1, 6)])
+
+
+def oriented(value, order="<", kind=3, count=1):
+    return with_exif(exif_block(order, [(0x010F, 2, 4, 0), (0x0112, kind, count, value)]))
+
+
+# --- Pixels -------------------------------------------------------------------------------------
+
+
+@quickly
+@hypothesis.given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 100),
+    st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
+    st.booleans(),
+)
+def test_jpeg_equals_pillow_bit_for_bit(height, width, quality, subsampling, progressive):
+    options = {"quality": quality, "subsampling": subsampling, "progressive": progressive}
+    contents = encode(picture(height, width), "JPEG", **options)
+    np.testing.assert_array_equal(pixels(contents), by_pillow(contents))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_jpeg_of_other_colour_spaces(mode):
+    contents = encode(picture(mode=mode), "JPEG")
+    np.testing.assert_array_equal(pixels(contents), by_pillow(contents))
+
+
+def test_cmyk_with_black_is_within_the_rounding_of_the_conversion():
+    values = np.random.default_rng(1).integers(0, 256, (16, 16, 4), np.uint8)
+    contents = encode(Image.fromarray(values, "CMYK"), "JPEG", quality=95)
+    difference = pixels(contents).astype(int) - by_pillow(contents)
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_png_of_every_mode(mode):
+    contents = encode(picture(mode=mode), "PNG")
+    np.testing.assert_array_equal(pixels(contents), by_pillow(contents))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_png_with_a_small_palette(bits):
+    contents = encode(picture().quantize(2**bits), "PNG", bits=bits, transparency=1)
+    np.testing.assert_array_equal(pixels(contents), by_pillow(contents))
+
+
+def test_alpha_is_dropped_not_composited():
+    values = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], np.uint8)
+    contents = encode(Image.fromarray(values), "PNG")
+    assert pixels(contents).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+
+
+@pytest.mark.parametrize(
+    ("color_type", "row", "expected"),
+    [
+        (0, "1234 00ff ff00", [[0x12] * 3, [0x00] * 3, [0xFF] * 3]),
+        (2, "1234 5678 9abc 0000 7fff ff01 0102 fffe 8000", None),
+        (4, "1234 ffff 00ff 0000 ff00 8000", [[0x12] * 3, [0x00] * 3, [0xFF] * 3]),
+    ],
+    ids=["gray", "rgb", "gray and alpha"],
+)
+def test_16_bits_keep_the_high_byte(color_type, row, expected):
+    expected = expected or [[0x12, 0x56, 0x9A], [0x00, 0x7F, 0xFF], [0x01, 0xFF, 0x80]]
+    assert pixels(png(3, 1, 16, color_type, [bytes.fromhex(row)])).tolist() == [expected]
+
+
+def test_gif_gives_its_first_frame():
+    first, second = picture(seed=1).quantize(64), picture(seed=2).quantize(64)
+    contents = encode(first, "GIF", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(pixels(contents), np.asarray(first.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("padding", [b"", b"\0\0"])
+def test_bmp_of_every_mode(mode, padding):
+    contents = encode(picture(mode=mode), "BMP") + padding
+    np.testing.assert_array_equal(pixels(contents), by_pillow(contents))
+
+
+@pytest.mark.parametrize(("height", "rows"), [(2, ["2100", "0120"]), (-2, ["0120", "2100"])])
+def test_bmp_of_four_bits_from_either_end(height, rows):
+    red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    rows = [bytes.fromhex(row).ljust(4, b"\0") for row in rows]
+    contents = bmp(3, height, 4, [red, green, blue], rows)
+    expected = [[red, green, blue], [blue, green, red]]
+    assert pixels(contents).tolist() == [[list(color) for color in row] for row in expected]
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_extreme_sizes(tmp_path, file_format, size):
+    contents = encode(picture(*size), file_format)
+    np.testing.assert_array_equal(pixels(contents), by_pillow(contents))
+    file = tmp_path / "image"
+    file.write_bytes(contents)
+    assert read_header(file) == (*size, 1)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b"",
+        b"\xff\xd8\xff",
+        b"BM",
+        b"BM" + bytes(20),
+        b"<html><body>404 Not Found</body></html>",
+        encode(picture(), "JPEG")[:-2],
+        encode(picture(), "PNG")[:-12],
+        encode(picture(), "GIF")[:-40],
+        encode(picture(), "BMP")[:-1],
+        encode(picture(mode="P"), "BMP")[:-1],
+        bmp(2, 1, 8, [(0, 0, 0)], [b"\2\0\0\1"], compression=1),
+        bmp(2, 1, 8, [(0, 0, 0)], [b"\0\1\0\0"]),  # a colour that the palette lacks
+    ],
+    ids=lambda contents: f"{len(contents)} bytes",
+)
+def test_what_is_no_whole_image_is_an_invalid_argument(contents):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode(contents, True)
+
+
+def test_the_graph_calls_no_python():
+    graph = decode.get_concrete_function().graph.as_graph_def()
+    functions = [node for function in graph.library.function for node in function.node_def]
+    operations = {node.op for node in itertools.chain(graph.node, functions)}
+    assert {"DecodeJpeg", "DecodeImage", "Reverse"} <= operations
+    assert not [operation for operation in operations if "Py" in operation]
+
+
+# --- EXIF orientation ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("value", range(1, 9))
+def test_orientation_equals_pillow(value, order):
+    contents = oriented(value, order)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
+    np.testing.assert_array_equal(pixels(contents), np.asarray(upright))
+    np.testing.assert_array_equal(pixels(contents, apply_exif=False), by_pillow(contents))
+    np.testing.assert_array_equal(decode_image(contents, apply_exif=False), by_pillow(contents))
+
+
+def test_orientation_6_turns_clockwise():
+    image = Image.fromarray(np.repeat(np.uint8([[0], [255]]), 16, 0).repeat(16, 1).repeat(3, 1))
+    contents = with_exif(SIXTH, image.convert("RGB"))
+    turned = pixels(contents)[:, :, 0]
+    assert turned.shape == (48, 32)
+    assert turned[0].tolist() == [255] * 16 + [0] * 16  # the lower, white half is on the left
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        oriented(0),
+        oriented(9, ">"),
+        oriented(0x600),
+        oriented(6, kind=4),
+        oriented(6, count=2),
+        oriented(6, ">", count=65536),
+        with_exif(b""),
+        with_exif(b"II*\0"),
+        with_exif(b"XX" + SIXTH[2:]),
+        with_exif(SIXTH[:4] + b"\xff\xff\xff\x7f"),
+        with_exif(SIXTH[:4] + b"\xff\xff\xff\xff"),
+        # In the second directory, of the thumbnail; in a comment; in XMP; after the tables.
+        with_exif(exif_block("<", [])[:-4] + b"\x0e\0\0\0" + SIXTH[8:]),
+        jpeg_with(segment(0xFE, b"Exif\0\0" + SIXTH)),
+        jpeg_with(segment(0xE1, b"http://\0" + SIXTH)),
+        jpeg_with(segment(0xDD, b"\0\0") + segment(0xE1, b"Exif\0\0" + SIXTH)),
+        jpeg_with(segment(0xFE, b"") + b"rubbish" + segment(0xE1, b"Exif\0\0" + SIXTH)),
+        jpeg_with(b"\xff" + segment(0xE1, b"Exif\0\0" + SIXTH)),
+    ],
+    ids=lambda contents: f"{len(contents)} bytes",
+)
+def test_what_is_not_an_orientation_leaves_the_image_as_it_is(tmp_path, contents):
+    np.testing.assert_array_equal(pixels(contents), pixels(contents, apply_exif=False))
+    (tmp_path / "a.jpg").write_bytes(contents)
+    assert read_header(tmp_path / "a.jpg").exif_orientation == 1
+
+
+def test_the_orientation_is_found_behind_other_segments():
+    block = segment(0xE1, b"Exif\0\0" + exif_block(">", [(0x0112, 3, 1, 8)], offset=30))
+    others = [
+        segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0"),
+        segment(0xFE, b"a comment"),
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + bytes(60000)),
+        segment(0xE2, b"ICC_PROFILE\0" + bytes(65000)),
+    ]
+    assert pixels(jpeg_with(b"".join(others) + block)).shape == (37, 23, 3)
+
+
+def test_only_jpeg_is_turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert pixels(encode(picture(), "PNG", exif=exif)).shape == (23, 37, 3)
+
+
+entries = st.tuples(
+    st.sampled_from([0x0112, 0x0112, 0x010F, 0x1201]),
+    st.sampled_from([3, 3, 4]),
+    st.sampled_from([1, 1, 2, 65536]),
+    st.integers(0, 10),
+)
+
+
+@quickly
+@hypothesis.given(st.data())
+def test_header_and_pixels_agree_on_any_exif_block(tmp_path_factory, data):
+    block = bytearray(
+        exif_block(data.draw(st.sampled_from("<>")), data.draw(st.lists(entries, max_size=4)))
+    )
+    for place in data.draw(st.lists(st.integers(0, len(block) - 1), max_size=3)):
+        block[place] = data.draw(st.integers(0, 255))
+    contents = with_exif(bytes(block[: data.draw(st.integers(0, len(block)))]))
+    file = tmp_path_factory.getbasetemp() / "exif.jpg"
+    file.write_bytes(contents)
+    header = read_header(file)
+    assert (header.height, header.width) == (23, 37)
+    assert pixels(contents).shape == (*header.upright_size, 3)
+
+
+# --- Headers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP"])
+@pytest.mark.parametrize("appended", [b"", bytes(5000), encode(picture(5, 5), "JPEG")])
+def test_header_gives_the_size_whatever_follows_the_image(tmp_path, file_format, appended):
+    file = tmp_path / "image.bin"
+    file.write_bytes(encode(picture(), file_format) + appended)
+    header = read_header(str(file))
+    assert header == (23, 37, 1)
+    assert header.upright_size == (23, 37)
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_header_gives_the_orientation(tmp_path, value):
+    (tmp_path / "a.jpg").write_bytes(oriented(value))
+    header = read_header(tmp_path / "a.jpg")
+    assert header == (23, 37, value)
+    assert header.upright_size == ((23, 37) if value < 5 else (37, 23))
+
+
+def test_header_of_a_gif_is_that_of_its_frame(tmp_path):
+    contents = bytearray(encode(picture(), "GIF"))
+    contents[6:10] = struct.pack("<HH", 100, 90)  # a larger screen
+    (tmp_path / "a.gif").write_bytes(contents)
+    assert read_header(tmp_path / "a.gif") == (*pixels(bytes(contents)).shape[:2], 1)
+
+
+thumbnail = exif_block("<", []) + encode(picture(8, 8), "JPEG")
+
+FAULTS = {
+    "empty": (b"", "the file is empty (zero bytes)"),
+    "text": (b"hello world", "not an image (JPEG, PNG, GIF and BMP can be read)"),
+    "film": (b"\0\0\0\x18ftypisom\0\0\0\0", "not an image"),
+    "tiff": (encode(picture(), "TIFF"), "TIFF images are not supported; convert it to JPEG or PNG"),
+    "icon": (encode(picture(), "ICO"), "ICO images are not supported"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC images are not supported; convert it to JPEG"),
+    "half a jpeg": (encode(picture(), "JPEG")[:-200], "the JPEG file is truncated"),
+    "jpeg without its last byte": (encode(picture(), "JPEG")[:-1], "the JPEG file is truncated"),
+    "jpeg with a whole thumbnail": (with_exif(thumbnail)[:-9], "the JPEG file is truncated"),
+    "start of a jpeg": (encode(picture(), "JPEG")[:100], "the JPEG file is damaged or cut"),
+    "damaged jpeg": (encode(picture(), "JPEG")[:20] + bytes(500), "the JPEG file is damaged"),
+    "half a png": (encode(picture(), "PNG")[:-30], "the PNG file is truncated"),
+    "start of a png": (encode(picture(), "PNG")[:12], "the PNG file is truncated"),
+    "half a gif": (encode(picture(), "GIF")[:-100], "cannot be decoded (Invalid GIF data"),
+    "half a bmp": (encode(picture(), "BMP")[:-1], "the BMP file is truncated"),
+    "bmp of 16 bits": (bmp(1, 1, 16, [], [bytes(4)]), "BMP images of 16 bits a pixel"),
+    "compressed bmp": (bmp(1, 1, 8, [], [bytes(4)], 1), "compression 1 and a header of 40 bytes"),
+    "no pixels": (png(0, 5, 8, 0, [b""] * 5), "the header gives no size"),
+    "too large": (png(20000, 20000, 8, 0, []), "20000 x 20000 pixels are too many"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_header_names_the_file_and_its_fault(tmp_path, fault):
+    contents, expected = FAULTS[fault]
+    file = tmp_path / "image.jpg"
+    file.write_bytes(contents)
+    with pytest.raises(DataError) as caught:
+        read_header(file)
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ")
+    assert expected.removeprefix("the JPEG file ") in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("missing.jpg", "no such file"),
+        ("", "cannot be read (Is a directory)"),
+        ("a\0b.jpg", "not a name that a file can have"),
+        ("\ud800.jpg", "not a name that a file can have"),
+    ],
+)
+def test_what_is_no_file_is_named(tmp_path, name, expected):
+    with pytest.raises(DataError) as caught:
+        read_header(tmp_path / name)
+    assert str(tmp_path) in str(caught.value)
+    assert expected in str(caught.value)
+    str(caught.value).encode()  # can be printed
+
+
+# --- Unreadable images --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three good images; the bytes of the second may be replaced."""
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for file in files:
+        file.write_bytes(encode(picture(), "PNG"))
+    return [str(file) for file in files]
+
+
+def test_readable_images(files):
+    assert unreadable(files) is None
+    assert unreadable([]) is None
+
+
+def test_an_image_that_is_corrupt_inside_is_found(files):
+    contents = bytearray(encode(picture(), "PNG"))
+    contents[60:80] = bytes(20)
+    pathlib.Path(files[1]).write_bytes(contents)
+    read_header(files[1])
+    error = unreadable(files)
+    assert isinstance(error, DataError)
+    assert str(error).startswith(f"{files[1]}: the image cannot be decoded (Invalid PNG data")
+    assert "{{" not in str(error) and "\n" not in str(error)
+
+
+def test_an_image_that_vanished_is_found(files):
+    pathlib.Path(files[2]).unlink()
+    assert str(unreadable(files)).startswith(f"{files[2]}: no such file")
+
+
+def test_encoded_images_are_named(files):
+    good = encode(picture(), "JPEG")
+    assert unreadable(["a", "b"], [good, good]) is None
+    error = unreadable([f"shapes/train/{i}" for i in range(600)], [good] * 599 + [good[:-9]])
+    assert str(error).startswith("shapes/train/599: the image cannot be decoded")

@@ -1,0 +1,144 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from keras_retinanet.data.augment import AugmentSettings
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.pipeline import (
+    epoch_batches,
+    image_stream,
+    steps_per_epoch,
+    training_batches,
+)
+from keras_retinanet.data.resize import pad_images, resized_size
+from tests.data_room.make import write_coco
+
+GRAY = (123.675, 116.28, 103.53)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return read_coco(*write_coco(tmp_path / "data", count=7))
+
+
+# torchvision's own sizes at 800/1333
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((480, 640), (800, 1066)),
+        ((427, 640), (800, 1199)),
+        ((333, 500), (800, 1201)),
+        ((500, 333), (1201, 800)),
+        ((360, 640), (749, 1333)),
+        ((612, 612), (800, 800)),
+        ((289, 400), (799, 1107)),
+    ],
+)
+def test_sizes_are_truncated_as_in_torchvision(size, expected):
+    assert resized_size(size, 800, 1333).numpy().tolist() == list(expected)
+
+
+def test_sizes_never_fall_below_one():
+    assert resized_size((1, 5000), 800, 1333).numpy().tolist() == [1, 1333]
+
+
+def test_padding_is_the_color_given():
+    image = tf.ones([2, 3, 3])
+    padded = pad_images(image, tf.constant([4, 5]), [7.0, 8.0, 9.0]).numpy()
+    assert padded.shape == (4, 5, 3)
+    assert (padded[:2, :3] == 1).all()
+    assert (padded[2:] == [7, 8, 9]).all()
+    assert (padded[:, 3:] == [7, 8, 9]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 99))
+def test_an_epoch_shows_each_picture_once(count, batch_size, seed):
+    sizes = np.random.default_rng(seed).integers(1, 3, (count, 2))
+    batches = epoch_batches(sizes, batch_size, seed, epoch=1)
+    assert len(batches) == max(1, count // batch_size)
+    assert all(len(batch) == batch_size for batch in batches)
+    shown = np.concatenate(batches)
+    if count >= batch_size:
+        assert len(set(shown)) == len(shown)
+    else:
+        assert set(shown) == set(range(count))
+    mixed = sum(len({s[0] > s[1] for s in sizes[batch]}) > 1 for batch in batches)
+    assert mixed <= 1
+
+
+def test_epochs_differ_and_repeat_by_seed():
+    sizes = np.ones((50, 2))
+    first, again = epoch_batches(sizes, 10, 3, 0), epoch_batches(sizes, 10, 3, 0)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, epoch_batches(sizes, 10, 3, 1))
+    assert not np.array_equal(first, epoch_batches(sizes, 10, 4, 0))
+
+
+def batches_of(dataset, count, options=None, **settings_):
+    options = options or AugmentSettings(64, 96, scale_jitter=(0.7, 1.4), color_jitter=0.2)
+    batches = training_batches(dataset, options, batch_size=2, padding_color=GRAY, **settings_)
+    return list(itertools.islice(batches.as_numpy_iterator(), count))
+
+
+def assert_equal(first, second):
+    for (images, targets), (other_images, other_targets) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(images, other_images)
+        np.testing.assert_array_equal(targets["boxes"], other_targets["boxes"])
+        np.testing.assert_array_equal(targets["labels"], other_targets["labels"])
+
+
+def test_batches_are_decided_by_the_seed(dataset):
+    assert_equal(batches_of(dataset, 5, seed=1), batches_of(dataset, 5, seed=1))
+    images, others = batches_of(dataset, 1, seed=1)[0][0], batches_of(dataset, 1, seed=2)[0][0]
+    assert images.shape != others.shape or (images != others).any()
+
+
+def test_a_resumed_run_gets_the_batches_it_would_have_got(dataset):
+    assert steps_per_epoch(dataset, 2) == 3
+    whole = batches_of(dataset, 9)
+    for start in (1, 3, 7):
+        assert_equal(whole[start:], batches_of(dataset, 9 - start, start_step=start))
+
+
+def test_cached_pictures_are_those_of_the_files(dataset):
+    options = AugmentSettings(64, 96)
+    assert_equal(
+        batches_of(dataset, 4, options, cache_mib=64), batches_of(dataset, 4, options, cache_mib=0)
+    )
+
+
+def test_large_pictures_are_cached_small(tmp_path):
+    dataset = read_coco(*write_coco(tmp_path / "d", count=4, side=200))
+    options = AugmentSettings(50, 80, flip=False)
+    for images, targets in batches_of(dataset, 4, options):
+        assert max(images.shape[1:3]) <= 96
+        assert targets["boxes"].max() <= 80
+
+
+def test_boxes_lie_on_their_colors(dataset):
+    """The rectangles are plain, so the middle of a box shows its class whatever was done to it."""
+    options = AugmentSettings(64, 96, scale_jitter=(0.7, 1.4))
+    checked = 0
+    for images, targets in batches_of(dataset, 6, options):
+        assert images.dtype == np.uint8
+        for image, boxes, labels in zip(images, targets["boxes"], targets["labels"], strict=True):
+            if (labels >= 0).sum() != 1:
+                continue  # others may be covered
+            x0, y0, x1, y1 = boxes[labels >= 0][0]
+            pixel = image[int((y0 + y1) / 2), int((x0 + x1) / 2)]
+            assert pixel[0 if labels[0] == 0 else 2] > 200
+            checked += 1
+    assert checked >= 3
+
+
+def test_the_stream_gives_every_picture_in_order(dataset):
+    for index, (number, image) in enumerate(image_stream(dataset).as_numpy_iterator()):
+        assert number == index
+        np.testing.assert_array_equal(image, np.asarray(Image.open(dataset.files[index])))
+    assert index == len(dataset) - 1

@@ -1,0 +1,253 @@
+import math
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_retinanet as kr
+
+RNG = np.random.default_rng(0)
+
+
+def images(batch=1, height=64, width=96):
+    return RNG.integers(0, 256, (batch, height, width, 3)).astype(np.uint8)
+
+
+def small(**settings):
+    return kr.RetinaNet(
+        **{
+            "num_classes": 3,
+            "backbone": "resnet18",
+            "pyramid_channels": 32,
+            "head_depth": 1,
+            "min_side": 64,
+            "max_side": 128,
+            **settings,
+        }
+    )
+
+
+def test_parameter_counts_of_torchvisions_two_retinanets():
+    """34,014,999 and 38,198,935 there, where statistics of norms are not counted; here they are."""
+    v1 = kr.RetinaNet(91, backbone="resnet50", p6_from="p5", backbone_norm="frozen")
+    assert v1.count_params() == 34_014_999 + 4 * 26_560
+    assert sum(math.prod(v.shape) for v in v1.trainable_variables) == 34_014_999
+    v2 = kr.RetinaNet(91, backbone="resnet50", head_norm="group")
+    assert v2.count_params() == 38_198_935 + 2 * 26_560
+    assert sum(math.prod(v.shape) for v in v2.trainable_variables) == 38_198_935
+
+
+# torchvision's classification models less their last layer: parameters without statistics
+@pytest.mark.parametrize(
+    ("name", "parameters", "last"),
+    [
+        ("resnet18", 11_689_512 - 513_000, 512),
+        ("resnet34", 21_797_672 - 513_000, 512),
+        ("resnet50", 25_557_032 - 2_049_000, 2048),
+        ("resnet101", 44_549_160 - 2_049_000, 2048),
+        ("resnet152", 60_192_808 - 2_049_000, 2048),
+    ],
+)
+def test_backbones_have_torchvisions_parameters(name, parameters, last):
+    backbone = small(backbone=name).backbone
+    assert sum(math.prod(v.shape) for v in backbone.trainable_variables) == parameters
+    assert [output.shape[-1] for output in backbone.outputs] == [last // 4, last // 2, last]
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (65, 97), (1, 1), (1, 300), (33, 160)])
+def test_any_size_has_an_output_for_every_anchor(height, width):
+    model = small()
+    batch = images(2, height, width)
+    outputs = model.network(batch)
+    grids = [(math.ceil(height / s), math.ceil(width / s)) for s in (8, 16, 32, 64, 128)]
+    assert [len(level) for level in outputs["anchors"]] == [9 * h * w for h, w in grids]
+    total = sum(9 * h * w for h, w in grids)
+    assert outputs["class_logits"].shape == (2, total, 3)
+    assert outputs["box_deltas"].shape == (2, total, 4)
+
+
+def test_prior_is_on_the_class_head_only():
+    model = small(prior=0.02)
+    outputs = model(images())
+    # N(0, 0.01) weights move the logits little from -log(0.98 / 0.02)
+    np.testing.assert_allclose(outputs["class_logits"], -math.log(0.98 / 0.02), atol=0.5)
+    np.testing.assert_allclose(outputs["box_deltas"], 0.0, atol=0.5)
+    biases = {v.path: v.numpy() for v in model.variables if v.path.endswith("output/bias")}
+    assert {p.split("/")[-3]: set(np.round(b, 4)) for p, b in biases.items()} == {
+        "class_subnet": {np.float32(-3.8918)},
+        "box_subnet": {np.float32(0.0)},
+    }
+
+
+def test_initialisation_is_the_papers():
+    model = kr.RetinaNet(5, backbone="resnet18", pyramid_channels=128)
+    kernels = {v.path: v.numpy() for v in model.trainable_variables if v.name == "kernel"}
+    for path, kernel in kernels.items():
+        if "subnet" in path:
+            assert kernel.std() == pytest.approx(0.01, rel=0.1), path
+            assert abs(kernel.mean()) < 1e-3, path
+    xavier = math.sqrt(6 / (9 * 128 + 9 * 128))
+    assert np.abs(kernels["p3/kernel"]).max() == pytest.approx(xavier, rel=0.01)
+
+
+def test_subnets_are_shared_over_levels_but_not_with_each_other():
+    model = small(head_depth=2)
+    paths = [v.path for v in model.variables if "subnet" in v.path]
+    assert len(paths) == len(set(paths)) == 2 * 3 * 2  # two subnets, three convolutions each
+
+
+def test_float_and_uint8_images_give_the_same():
+    model = small()
+    batch = images()
+    for name, value in model(batch).items():
+        np.testing.assert_array_equal(value, model(batch.astype(np.float32))[name])
+
+
+def test_bfloat16_keeps_the_outputs_and_the_anchors_in_float32():
+    model = small(dtype="mixed_bfloat16")
+    outputs = model.network(images(1, 600, 700) + np.float32(0.25))
+    assert outputs["class_logits"].dtype == outputs["box_deltas"].dtype == tf.float32
+    assert outputs["anchors"][0].dtype == tf.float32
+    centers = (outputs["anchors"][0][:, 0] + outputs["anchors"][0][:, 2]) / 2
+    assert float(tf.reduce_max(centers)) == pytest.approx(8 * 87 + 4)
+    assert model.backbone.get_layer("conv1").compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_predict_takes_any_batch_and_pads():
+    model = small(max_detections=5, score_threshold=0.0)
+    batch = images(3)
+    found = model.predict(batch, batch_size=2, verbose=0)
+    assert {k: v.shape for k, v in found.items()} == {
+        "boxes": (3, 5, 4),
+        "scores": (3, 5),
+        "labels": (3, 5),
+        "num_detections": (3,),
+    }
+    alone = model.predict(batch[2:], verbose=0)
+    np.testing.assert_allclose(found["boxes"][2], alone["boxes"][0], atol=1e-2)
+    assert found["boxes"].max() <= 96
+
+
+def test_detect_maps_back_and_ignores_neighbours():
+    model = small(score_threshold=0.0, max_detections=10)
+    sizes = [(40, 80), (200, 100), (40, 80), (1, 1), (3, 500)]
+    batch = [images(1, *size)[0] for size in sizes]
+    found = model.detect(batch)
+    assert len(found) == 5
+    for image, result, (height, width) in zip(batch, found, sizes, strict=True):
+        assert (result["boxes"] <= [width, height, width, height]).all()
+        assert (result["boxes"] >= 0).all()
+        assert (np.diff(result["scores"]) <= 0).all()
+        alone = model.detect([image])[0]
+        np.testing.assert_allclose(result["boxes"], alone["boxes"], atol=1e-2)
+        np.testing.assert_allclose(result["scores"], alone["scores"], atol=1e-5)
+
+
+def test_detect_refuses_what_is_no_rgb_image():
+    with pytest.raises(ValueError, match=r"image 1 has the shape \(8, 8\)"):
+        small().detect([images()[0], np.zeros((8, 8))])
+
+
+def test_changed_thresholds_take_effect_and_are_saved(tmp_path):
+    model = small(score_threshold=0.0, max_detections=50)
+    assert len(model.detect([images()[0]])[0]["scores"]) == 50
+    model.set_inference(max_detections=3)
+    assert len(model.detect([images()[0]])[0]["scores"]) == 3
+    model.save(tmp_path / "m.keras")
+    assert keras.saving.load_model(tmp_path / "m.keras").select_detections.max_detections == 3
+
+
+def taps_model():
+    """A backbone of a user's own."""
+    x = inputs = keras.Input((None, None, 3))
+    taps = []
+    for stage in range(5):
+        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+        if stage >= 2:
+            taps.append(x)
+    return keras.Model(inputs, taps)
+
+
+FAMILIES = {
+    "basic": {"backbone": "resnet18"},
+    "bottleneck": {"backbone": "resnet50"},
+    "sync": {"backbone": "resnet18", "backbone_norm": "sync"},
+    "applications": {"backbone": "keras:MobileNetV2"},
+    "own": {"backbone": taps_model()},
+    "anchors": {
+        "anchors": kr.AnchorSettings(sizes=(16, 32, 64, 128, 256), ratios=(1.0, 3.0), offset=0.0),
+        "categories": [(3, "cat"), (17, "dog"), (90, "Bär")],
+    },
+    "heads": {"head_norm": "group", "p6_from": "p5", "class_agnostic": True},
+    "bfloat16": {"dtype": "mixed_bfloat16"},
+}
+
+LOAD_AND_RUN = """
+import sys, numpy as np, keras_retinanet, keras
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
+    outputs = model.network(np.load(f"{sys.argv[1]}/images.npy"))
+    anchors = np.concatenate(outputs["anchors"])
+    np.savez(f"{sys.argv[1]}/{name}.npz", anchors=anchors, logits=outputs["class_logits"],
+             deltas=outputs["box_deltas"], categories=[str(c) for c in model.categories])
+"""
+
+
+@pytest.mark.slow
+def test_saved_models_give_the_same_bits_in_a_fresh_process(tmp_path):
+    batch = images(1, 90, 130)
+    np.save(tmp_path / "images.npy", batch)
+    models = {name: small(**settings) for name, settings in FAMILIES.items()}
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
+    subprocess.run([sys.executable, "-c", LOAD_AND_RUN, tmp_path, *models], check=True)
+    for name, model in models.items():
+        expected = model.network(batch)
+        actual = np.load(tmp_path / f"{name}.npz")
+        np.testing.assert_array_equal(actual["logits"], expected["class_logits"], err_msg=name)
+        np.testing.assert_array_equal(actual["deltas"], expected["box_deltas"], err_msg=name)
+        np.testing.assert_array_equal(actual["anchors"], np.concatenate(expected["anchors"]))
+        assert actual["categories"].tolist() == [str(c) for c in model.categories]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_classes": 0}, "num_classes is 0"),
+        ({"backbone": "resnet51"}, "did you mean 'resnet50'"),
+        ({"backbone": "keras:ResNet51"}, "did you mean 'ResNet50'"),
+        ({"backbone": keras.Sequential([keras.Input((8, 8, 3)), keras.layers.ReLU()])}, "three"),
+        ({"weights": "imagenet"}, "keras:ResNet50"),
+        ({"backbone_norm": "frozn"}, "frozen"),
+        ({"prior": 1.0}, "prior"),
+        ({"categories": [(1, "a")]}, "1 categories for num_classes=3"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        small(**settings)
+
+
+def test_weights_that_cannot_be_fetched_are_one_clear_error(monkeypatch):
+    def offline(**settings):
+        raise Exception("URL fetch failure: no route to host")
+
+    monkeypatch.setattr(keras.applications, "ResNet50", offline)
+    with pytest.raises(ValueError, match="ImageNet weights of ResNet50 could not be fetched"):
+        small(backbone="keras:ResNet50", weights="imagenet")
+
+
+def test_another_backend_is_one_clear_error():
+    run = subprocess.run(
+        [sys.executable, "-c", "import keras_retinanet"],
+        env={"KERAS_BACKEND": "jax"},
+        cwd=".",
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode != 0
+    assert "keras_retinanet runs on TensorFlow only" in run.stderr.splitlines()[-1]

@@ -1,0 +1,105 @@
+import dataclasses
+
+import pytest
+
+from keras_retinanet.config import ConfigError, config_names, load_config, save_config
+
+
+def test_defaults_are_the_papers():
+    config = load_config("coco_r50_1x")
+    assert config.train.steps == 90_000
+    assert (config.train.batch_size, config.train.learning_rate) == (16, 0.01)
+    assert config.train.milestones == [60 / 90, 80 / 90]
+    assert (config.train.optimizer, config.train.weight_decay) == ("sgd", 1e-4)
+    assert (config.train.focal_alpha, config.train.focal_gamma) == (0.25, 2.0)
+    assert (config.model.prior, config.model.head_depth, config.model.p6_from) == (0.01, 4, "c5")
+    assert (config.data.min_side, config.data.max_side) == (800, 1333)
+    assert config.data.flip and config.data.scale_jitter == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_recipe_is_short_and_survives_a_round_trip(name, tmp_path):
+    config = load_config(name)
+    durations = [config.train.steps, config.train.epochs, config.train.minutes]
+    assert sum(value is not None for value in durations) == 1
+    save_config(config, tmp_path / "again.yaml")
+    assert load_config(str(tmp_path / "again.yaml")) == config
+
+
+def test_the_recipes_of_the_contract_are_there():
+    expected = {"shapes", "small", "coco_r50_1x", "coco_r50_3x", "coco_r101_3x", "custom"}
+    assert expected <= set(config_names())
+
+
+def test_overrides_are_read_by_type():
+    config = load_config(
+        "small",
+        [
+            "train.batch_size=4",
+            "train.learning_rate=3e-4",
+            "data.scale_jitter=[0.5, 2]",
+            "data.flip=false",
+            "train.ema=null",
+            "model.anchors.sizes=[16,32,64,128,256]",
+        ],
+    )
+    assert config.train.batch_size == 4
+    assert config.train.learning_rate == 3e-4
+    assert config.data.scale_jitter == [0.5, 2.0]
+    assert config.data.flip is False
+    assert config.train.ema is None
+    assert config.model.anchors.sizes == [16, 32, 64, 128, 256]
+
+
+@pytest.mark.parametrize("text", ["007", "on", "/x #y", "/a: b", "[1", "{}", "a=b", " x ", "1e5"])
+def test_text_is_taken_as_typed(text):
+    assert load_config("small", [f"data.train.images={text}"]).data.train.images == text
+    assert load_config("small", [f"data.name={text}"]).data.name == text
+
+
+def test_one_duration_clears_the_others():
+    config = load_config("small", ["train.epochs=3"])
+    assert (config.train.steps, config.train.epochs, config.train.minutes) == (None, 3, None)
+    config = load_config("custom", ["train.minutes=1.5"])
+    assert (config.train.steps, config.train.epochs, config.train.minutes) == (None, None, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train.epoch=3"], "did you mean 'train.epochs'"),
+        (["modle.backbone=x"], "did you mean 'model.backbone'"),
+        (["train.batch_size=abc"], "train.batch_size=abc"),
+        (["train.batch_size=0"], "at least 1"),
+        (["train.steps=0"], "above 0"),
+        (["train.epochs=2", "train.steps=3"], "not two"),
+        (["train.optimizer=sdg"], "did you mean 'sgd'"),
+        (["train"], "key=value"),
+        (["data.min_side=900", "data.max_side=800"], "exceeds"),
+        (["data.scale_jitter=[2,1]"], "rising"),
+    ],
+)
+def test_mistakes_are_errors(overrides, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        load_config("small", overrides)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_recipes_and_broken_files(tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'shapes'"):
+        load_config("shape")
+    with pytest.raises(ConfigError, match="no config file"):
+        load_config(str(tmp_path / "none.yaml"))
+    broken = tmp_path / "broken.yaml"
+    for text in ("train: [", "- 1\n- 2\n", "just words"):
+        broken.write_text(text)
+        with pytest.raises(ConfigError, match=r"broken\.yaml") as error:
+            load_config(str(broken))
+        assert "\n" not in str(error.value)
+    broken.write_text("train: {epochz: 3}\n")
+    with pytest.raises(ConfigError, match="'train.epochz'; did you mean 'train.epochs'"):
+        load_config(str(broken))
+
+
+def test_config_is_plain_dataclasses():
+    assert dataclasses.is_dataclass(load_config("small").model.anchors)
