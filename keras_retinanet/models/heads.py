@@ -12,8 +12,12 @@ from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 GROUPS = 32  # of GroupNorm, as in Wu and He 2018
 
 
-def _norm(kind: str, name: str) -> layers.Layer:
+def _norm(kind: str, channels: int, name: str) -> layers.Layer:
     if kind == "group":
+        if channels % GROUPS:
+            raise ValueError(
+                f"head_norm='group' needs pyramid_channels in multiples of {GROUPS}, not {channels}"
+            )
         return layers.GroupNormalization(GROUPS, epsilon=1e-5, name=name)
     return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
 
@@ -37,20 +41,20 @@ def _subnet(
             padding="same",
             use_bias=norm is None,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            name=f"conv{index}",
+            name=f"{name}.conv{index}",
         )(x)
         if norm is not None:
-            x = _norm(norm, f"norm{index}")(x)
-        x = layers.ReLU(name=f"relu{index}")(x)
+            x = _norm(norm, channels, f"{name}.norm{index}")(x)
+        x = layers.ReLU(name=f"{name}.relu{index}")(x)
     x = layers.Conv2D(
         outputs,
         3,
         padding="same",
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
         bias_initializer=keras.initializers.Constant(bias),
-        name="output",
+        name=f"{name}.output",
     )(x)
-    x = layers.Reshape((-1, per_anchor), name="per_anchor")(x)
+    x = layers.Reshape((-1, per_anchor), name=f"{name}.per_anchor")(x)
     return keras.Model(features, x, name=name)
 
 

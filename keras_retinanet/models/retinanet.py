@@ -102,7 +102,11 @@ class RetinaNet(keras.Model):
             c3, c4, c5 = backbone_model(normalize(images))
             pyramid = feature_pyramid(c3, c4, c5, channels=pyramid_channels, p6_from=p6_from)
 
-            head: dict[str, Any] = {"channels": pyramid_channels, "depth": head_depth, "norm": head_norm}
+            head: dict[str, Any] = {
+                "channels": pyramid_channels,
+                "depth": head_depth,
+                "norm": head_norm,
+            }
             class_head = class_subnet(num_classes, anchors.per_cell, prior=prior, **head)
             box_head = box_subnet(anchors.per_cell, **head)
             class_logits = _all_levels(class_head, pyramid, "class_logits")
@@ -207,7 +211,7 @@ class RetinaNet(keras.Model):
         return class_loss, box_loss, dict(zip(LOGS, logs, strict=True))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        images, targets = data
+        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
             class_loss, box_loss, logs = self._batch_losses(images, targets, training=True)
@@ -218,7 +222,7 @@ class RetinaNet(keras.Model):
         return self._log(logs)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        images, targets = data
+        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self._log(self._batch_losses(images, targets, training=False)[2])
 
     def _clip(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -314,11 +318,11 @@ class RetinaNet(keras.Model):
             ValueError: if an array is not [height, width, 3].
             DataError: if a file is not an image that can be read, naming it.
         """
-        images = [
+        arrays = [
             _read(image) if isinstance(image, (str, os.PathLike)) else image for image in images
         ]
-        results = dict(inference.detect_dataset(self, inference.array_stream(images)))
-        return [results[place] for place in range(len(images))]
+        results = dict(inference.detect_dataset(self, inference.array_stream(arrays)))
+        return [results[place] for place in range(len(arrays))]
 
     def set_inference(self, **settings: Any) -> None:
         """Changes settings of `SelectDetections`, such as `score_threshold=0.3`."""

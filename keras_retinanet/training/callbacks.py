@@ -138,7 +138,7 @@ class RunRecorder(keras.callbacks.Callback):
         batch_size: of the global batch, for images per second.
     """
 
-    BACKUP_SECONDS = 30.0  # between backups at the ends of short epochs
+    BACKUP_SECONDS = 60.0  # between backups at the ends of short epochs
     LONGEST_SECONDS = 600.0  # between backups within a long one
 
     def __init__(
@@ -155,7 +155,7 @@ class RunRecorder(keras.callbacks.Callback):
         self.state = state
         self.evaluation = evaluation
         self.batch_size = batch_size
-        self._saved = time.monotonic()
+        self._saved = -math.inf  # so that the first epoch is backed up
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -166,7 +166,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._first_step = self.progress.step
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if time.monotonic() - self._saved > self.LONGEST_SECONDS:
+        if time.monotonic() - max(self._saved, self._epoch_start) > self.LONGEST_SECONDS:
             self.save()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -9,7 +9,6 @@ import os
 import pathlib
 import platform
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 
 import keras
@@ -109,11 +108,25 @@ class RunFolder:
         write_json(self.root / "environment.json", _environment(config, devices), indent=2)
 
     def load_state(self) -> RunState | None:
-        """The state of the run that lies here, or None if there is none to continue."""
-        file = self.backup / "state.json"
-        if not file.is_file() or not self.config.is_file():
+        """The state of the run that lies here, or None if there is no run.
+
+        A run that was killed before its first backup starts over.
+        """
+        if not self.config.is_file():
             return None
+        file = self.backup / "state.json"
+        if not file.is_file():
+            return RunState()
         return RunState(**json.loads(file.read_text(encoding="utf-8")))
+
+    def drop_rows_after(self, epoch: int) -> None:
+        """Takes the rows of epochs that a resumed run will do again out of metrics.csv."""
+        if not self.metrics.is_file():
+            return
+        header, *rows = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if int(row.split(",")[0]) <= epoch]
+        with write_atomically(self.metrics) as temporary:
+            temporary.write_text("".join([header, *kept]), encoding="utf-8")
 
     def save_state(self, model: RetinaNet, state: RunState) -> None:
         """Backs up weights, optimizer and state; a kill leaves the old backup or the new one."""
@@ -126,24 +139,22 @@ class RunFolder:
                 file.unlink()
 
     def restore(self, model: RetinaNet, state: RunState) -> None:
-        """Fills the weights and the optimizer of a compiled model from the backup."""
-        model.load_weights(self.backup / state.weights)
+        """Fills the weights and the optimizer of a compiled model from the backup, if there is one."""
+        if state.weights:
+            model.load_weights(self.backup / state.weights)
 
 
 def save_model(model: RetinaNet, file: pathlib.Path) -> None:
-    """Saves the model as it is to be used: with averaged weights, without its optimizer."""
-    with averaged_weights(model), _without_optimizer(model), write_atomically(file) as temporary:
-        model.save(temporary)
+    """Saves the model as it is to be used: averaged weights, float32, not compiled.
 
-
-@contextlib.contextmanager
-def _without_optimizer(model: RetinaNet) -> Iterator[None]:
-    """The optimizer would make the file three times as large; the backup holds it."""
-    optimizer, model.optimizer = model.optimizer, None
-    try:
-        yield
-    finally:
-        model.optimizer = optimizer
+    In float32 whatever it is trained in, since the machine that trains need not be the one that
+    serves; without the optimizer, which would make the file three times as large.
+    """
+    copy = RetinaNet.from_config({**model.get_config(), "dtype": "float32"})
+    with averaged_weights(model):
+        copy.set_weights(model.get_weights())
+    with write_atomically(file) as temporary:
+        copy.save(temporary)
 
 
 def load_model(path: str | os.PathLike) -> RetinaNet:

@@ -112,6 +112,9 @@ def _run(
     with strategy.scope():
         model = build_model(config, train_part)
         compile_model(model, config)
+    # A broken validation image would end the run at its first evaluation, perhaps hours later.
+    if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
+        raise broken
     try:
         batches = _batches(config, model, train_part, state.step)
     except tf.errors.InvalidArgumentError as error:
@@ -120,6 +123,7 @@ def _run(
         folder.create(config, devices)
     else:
         folder.restore(model, state)
+        folder.drop_rows_after(state.epoch)
     recorder = _recorder(config, folder, state, train_part, val_part)
     recorder.set_model(model)
     try:

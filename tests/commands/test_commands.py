@@ -20,7 +20,8 @@ from tests.data_room.make import write_coco
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = [
-    "model.pyramid_channels=16",
+    "model.backbone=resnet10_w32",
+    "model.pyramid_channels=32",
     "model.head_depth=1",
     "data.min_side=64",
     "data.max_side=96",
@@ -60,7 +61,10 @@ def error_line(command, *arguments, cwd, code=1):
 
 
 def data_arguments(folder):
-    return [f"data.train.annotations={folder}/annotations.json", f"data.train.images={folder}/images"]
+    return [
+        f"data.train.annotations={folder}/annotations.json",
+        f"data.train.images={folder}/images",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,7 @@ def work(tmp_path_factory):
         "train",
         *("--config", "small", "--output_dir", "run"),
         *(*data_arguments("data"), *TINY, "train.epochs=2", "train.ema=0.9"),
+        "inference.score_threshold=0.001",
         cwd=folder,
     )
     (folder / "out.txt").write_text(out)

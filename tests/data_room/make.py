@@ -33,9 +33,7 @@ def write_coco(folder, count=6, side=64, seed=0):
                 }
             )
         Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
-        images.append(
-            {"id": 10 * i + 5, "file_name": f"{i}.png", "height": height, "width": width}
-        )
+        images.append({"id": 10 * i + 5, "file_name": f"{i}.png", "height": height, "width": width})
     file = folder / "annotations.json"
     file.write_text(
         json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES})

@@ -121,7 +121,7 @@ def test_shapes_come_back_as_they_were_drawn(data_dir, monkeypatch, capfd):
     assert capfd.readouterr().out == ""
     assert len(data) == 8
     assert data.name == "shapes/tiny/validation"
-    assert data.categories[0] == Category(1, "circle") and data.categories[-1].id == 7
+    assert data.categories[0] == Category(1, "circle") and data.categories[-1].id == 5
     assert sorted(data.image_ids) == list(range(100_001, 100_009))
     assert data.notes == () and not data.apply_exif.any() and not data.is_crowd.any()
     for index, image_id in enumerate(data.image_ids):

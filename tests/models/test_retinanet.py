@@ -20,7 +20,7 @@ def small(**settings):
     return kr.RetinaNet(
         **{
             "num_classes": 3,
-            "backbone": "resnet18",
+            "backbone": "resnet10_w32",
             "pyramid_channels": 32,
             "head_depth": 1,
             "min_side": 64,
@@ -75,8 +75,8 @@ def test_prior_is_on_the_class_head_only():
     # N(0, 0.01) weights move the logits little from -log(0.98 / 0.02)
     np.testing.assert_allclose(outputs["class_logits"], -math.log(0.98 / 0.02), atol=0.5)
     np.testing.assert_allclose(outputs["box_deltas"], 0.0, atol=0.5)
-    biases = {v.path: v.numpy() for v in model.variables if v.path.endswith("output/bias")}
-    assert {p.split("/")[-3]: set(np.round(b, 4)) for p, b in biases.items()} == {
+    biases = {v.path: v.numpy() for v in model.variables if v.path.endswith(".output/bias")}
+    assert {p.split(".")[0]: set(np.round(b, 4)) for p, b in biases.items()} == {
         "class_subnet": {np.float32(-3.8918)},
         "box_subnet": {np.float32(0.0)},
     }
@@ -224,6 +224,7 @@ def test_saved_models_give_the_same_bits_in_a_fresh_process(tmp_path):
         ({"weights": "imagenet"}, "keras:ResNet50"),
         ({"backbone_norm": "frozn"}, "frozen"),
         ({"prior": 1.0}, "prior"),
+        ({"head_norm": "group", "pyramid_channels": 48}, "multiples of 32, not 48"),
         ({"categories": [(1, "a")]}, "1 categories for num_classes=3"),
     ],
 )

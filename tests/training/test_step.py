@@ -15,7 +15,7 @@ def make_model(**settings):
     return kr.RetinaNet(
         3,
         **{
-            "backbone": "resnet18",
+            "backbone": "resnet10_w32",
             "backbone_norm": "frozen",
             "pyramid_channels": 16,
             "head_depth": 1,
@@ -125,9 +125,7 @@ def test_logged_losses_are_the_sums_over_the_positives():
             - outputs["box_deltas"][i].numpy()[matched]
         )
         beta = 1 / 9
-        box_sum += np.where(
-            distance < beta, distance**2 / (2 * beta), distance - beta / 2
-        ).sum()
+        box_sum += np.where(distance < beta, distance**2 / (2 * beta), distance - beta / 2).sum()
         positives += matched.sum()
     logs = one_step(batch)[3]
     assert logs["positives_per_image"] == pytest.approx(positives / 4)
@@ -164,8 +162,9 @@ def test_images_without_objects_train_the_classifier_on_background():
     assert logs["positives_per_image"] == 0.0
     assert np.isfinite(logs["class_loss"])
     bias = next(
-        i for i, v in enumerate(model.trainable_variables) if "class_subnet" in v.path
-        and v.path.endswith("output/bias")
+        i
+        for i, v in enumerate(model.trainable_variables)
+        if "class_subnet" in v.path and v.path.endswith(".output/bias")
     )
     assert (after[bias] < before[bias]).all()  # background gets more likely
     box_rows = [i for i, v in enumerate(model.trainable_variables) if "box_subnet" in v.path]

@@ -20,14 +20,14 @@ SEED = 1708  # a picture's random stream is seeded with (SEED, image id) and not
 CLASSES = ("circle", "square", "triangle", "star", "cross")
 
 # The picture.
-SIDES = (160, 256)  # pixels, each side on its own
+SIDES = (160, 224)  # pixels, each side on its own
 EMPTY_SHARE = 0.08  # background and distractors only
 MAX_OBJECTS = 12  # a picture that is not empty gets 1 to this many, uniformly
 MAX_DISTRACTORS = 3  # painted shapes of no class, 0 to this many, between the objects
 MAX_CLUTTER = 5  # lines, arcs and scribbles behind everything, 0 to this many
 
 # The objects.
-SIZE = (13.0, 140.0)  # root of width * height, drawn log-uniformly: 1 in 3 is below 29 pixels
+SIZE = (14.0, 140.0)  # root of width * height, drawn log-uniformly: 1 in 3 is below 30 pixels
 BOX_SIDES = (10, 150)  # pixels; no side of an annotated box lies outside this
 DISTRACTOR_SIZE = (22.0, 90.0)  # smaller ones could not be told from the classes
 SQUEEZE = (0.75, 1.0)  # height over width before the rotation

@@ -1,0 +1,35 @@
+"""The whole chain learns: a handful of pictures by heart."""
+
+import keras
+import pytest
+
+import keras_retinanet as kr
+from keras_retinanet.data.tfds_reader import read_tfds
+
+
+@pytest.mark.slow
+def test_a_handful_of_pictures_is_learnt_by_heart(tmp_path):
+    keras.utils.set_random_seed(0)
+    pictures = read_tfds("shapes/tiny", "train[:5]", str(tmp_path))
+    model = kr.RetinaNet(
+        len(pictures.categories),
+        backbone="resnet10_w32",
+        pyramid_channels=64,
+        head_depth=2,
+        head_norm="group",
+        anchors=kr.AnchorSettings(sizes=(16, 32, 64, 128, 256)),
+        min_side=160,
+        max_side=224,
+    )
+    model.compile(keras.optimizers.AdamW(2e-3), clip_norm=1.0)
+    batches = kr.training_batches(
+        pictures,
+        kr.AugmentSettings(min_side=160, max_side=224, flip=False),
+        batch_size=5,
+        padding_color=model.padding_color,
+    )
+    model.fit(batches, steps_per_epoch=150, epochs=1, verbose=0, shuffle=False)
+    model.optimizer.learning_rate = 3e-4
+    scores = kr.callbacks.CocoEvaluation(pictures)
+    model.fit(batches, steps_per_epoch=50, epochs=1, verbose=0, shuffle=False, callbacks=[scores])
+    assert scores.metrics.numbers["AP50"] > 0.95
