@@ -97,7 +97,7 @@ def test_unknown_recipes_and_broken_files(tmp_path):
             load_config(str(broken))
         assert "\n" not in str(error.value)
     broken.write_text("train: {epochz: 3}\n")
-    with pytest.raises(ConfigError, match="'train.epochz'; did you mean 'train.epochs'"):
+    with pytest.raises(ConfigError, match=r"'train\.epochz'; did you mean 'train\.epochs'"):
         load_config(str(broken))
 
 

@@ -32,7 +32,7 @@ def _subnet(
     norm: str | None,
     bias: float,
 ) -> keras.Model:
-    """`depth` 3x3 convolutions with ReLU and a last one: [B, H, W, C] -> [B, H * W * A, outputs / A]."""
+    """`depth` 3x3 convolutions with ReLU, a last one without: to [B, H * W * A, per_anchor]."""
     features = x = keras.Input((None, None, channels), name="features")
     for index in range(depth):
         x = layers.Conv2D(

@@ -57,10 +57,10 @@ def _load_part(data: DataConfig, part: DataPart, which: str) -> DetectionDataset
                 f"name the data set and its split: data.name=... data.{which}.split=..."
             )
         return read_tfds(data.name, part.split)
-    missing = [key for key in ("annotations", "images") if getattr(part, key) is None]
-    if missing:
+    if part.annotations is None or part.images is None:
+        missing = "annotations" if part.annotations is None else "images"
         raise DataError(
-            f"data.{which}.{missing[0]} is not set; say data.{which}.annotations=FILE "
+            f"data.{which}.{missing} is not set; say data.{which}.annotations=FILE "
             f"data.{which}.images=FOLDER"
         )
     return read_coco(part.annotations, part.images)

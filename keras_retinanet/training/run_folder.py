@@ -139,7 +139,7 @@ class RunFolder:
                 file.unlink()
 
     def restore(self, model: RetinaNet, state: RunState) -> None:
-        """Fills the weights and the optimizer of a compiled model from the backup, if there is one."""
+        """Fills the weights and the optimizer of a compiled model from the backup, if any."""
         if state.weights:
             model.load_weights(self.backup / state.weights)
 

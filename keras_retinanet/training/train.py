@@ -67,7 +67,7 @@ def train(config: Config, output_dir: str, *, say: Say = print) -> CocoMetrics:
     """
     folder = RunFolder(pathlib.Path(output_dir))
     folder.check_free()
-    return _run(config, folder, RunState(), is_new=True, say=say)
+    return _run(_resolve(config), folder, RunState(), is_new=True, say=say)
 
 
 def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMetrics | None:
@@ -83,13 +83,13 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
     folder = RunFolder(pathlib.Path(output_dir))
     state = folder.load_state()
     assert state is not None, "check load_state first"
-    if state.finished and not overrides:
+    config = _resolve(load_config(str(folder.config), overrides))
+    if state.finished and config == load_config(str(folder.config)):
         say(
             f"the run in {folder.root} is finished: {state.step} steps, best AP {state.best_ap:.3f}"
         )
         return None
     state.finished = False
-    config = load_config(str(folder.config), overrides)
     say(f"resuming {folder.root} at epoch {state.epoch + 1}, step {state.step}")
     return _run(config, folder, state, is_new=False, say=say)
 
@@ -97,7 +97,6 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
 def _run(
     config: Config, folder: RunFolder, state: RunState, *, is_new: bool, say: Say
 ) -> CocoMetrics:
-    config = _resolve(config)
     strategy, devices = choose_strategy()
     say(f"devices: {', '.join(devices)}; precision {config.train.precision}")
     _check_batch(config, strategy)
@@ -127,14 +126,16 @@ def _run(
     recorder = _recorder(config, folder, state, train_part, val_part)
     recorder.set_model(model)
     try:
-        _fit(model, config, recorder, batches, steps_per_epoch(train_part, config.train.batch_size))
+        # A run that was killed after its last step has only to be scored.
+        if recorder.progress.share < 1.0:
+            steps = steps_per_epoch(train_part, config.train.batch_size)
+            _fit(model, config, recorder, batches, steps)
     except tf.errors.InvalidArgumentError as error:
-        raise _undecodable([train_part, val_part], error) from error
+        raise _undecodable([train_part], error) from error
     state.finished = True
     recorder.save()
     _draw_predictions(model, val_part, folder)
-    metrics = recorder.evaluation.metrics
-    assert metrics is not None, "the last epoch is always scored"
+    metrics = recorder.evaluation.metrics or recorder.evaluation.score()
     say(metrics.summary)
     say(f"best AP {state.best_ap:.3f}; models, metrics and drawn predictions are in {folder.root}")
     return metrics

@@ -120,6 +120,9 @@ def test_a_finished_run_is_not_run_again(work):
     before = (work / "run" / "last.keras").stat().st_mtime_ns
     out, _ = run("train", "--output_dir", "run", "--resume", cwd=work)
     assert "is finished: 10 steps" in out
+    same = ["--config", "small", *data_arguments("data"), *TINY, "train.epochs=2"]
+    out, _ = run("train", "--output_dir", "run", "--resume", *same, cwd=work)
+    assert "is finished: 10 steps" in out
     assert (work / "run" / "last.keras").stat().st_mtime_ns == before
 
 

@@ -10,7 +10,7 @@ COLORS = {3: (220, 30, 30), 17: (30, 30, 220)}
 
 
 def write_coco(folder, count=6, side=64, seed=0):
-    """Plain rectangles on grey: `folder`/images and `folder`/annotations.json; the last is empty."""
+    """Plain rectangles on grey, none on the last: `folder`/images and `folder`/annotations.json."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []

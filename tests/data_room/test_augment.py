@@ -32,7 +32,7 @@ def test_slivers_become_regions_to_ignore_and_what_is_outside_goes():
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 10**6))
 def test_boxes_follow_their_pixels(seed):
-    """A mask taken through crop, whole-number enlargement and flip, against the box's arithmetic."""
+    """A mask taken through crop, whole-number enlargement and flip, against the arithmetic."""
     rng = np.random.default_rng(seed)
     height, width = rng.integers(8, 30, 2)
     x0, y0 = rng.integers(0, width - 1), rng.integers(0, height - 1)
