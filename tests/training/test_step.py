@@ -7,8 +7,6 @@ import tensorflow as tf
 
 import keras_retinanet as kr
 
-RNG = np.random.default_rng(0)
-
 
 def make_model(**settings):
     keras.utils.set_random_seed(1)
@@ -26,10 +24,11 @@ def make_model(**settings):
 
 def make_batches(count, batch=4, side=64):
     """Batches of which some have objects in one half only, and one has none at all."""
-    images = RNG.integers(0, 256, (count, batch, side, side, 3)).astype(np.uint8)
-    corner = RNG.uniform(0, 30, (count, batch, 3, 2))
-    boxes = np.concatenate([corner, corner + RNG.uniform(8, 34, corner.shape)], -1)
-    labels = RNG.integers(0, 3, (count, batch, 3))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, batch, side, side, 3)).astype(np.uint8)
+    corner = rng.uniform(0, 30, (count, batch, 3, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(8, 34, corner.shape)], -1)
+    labels = rng.integers(0, 3, (count, batch, 3))
     labels[:, :, 2] = -1
     labels[1::3, : batch // 2] = -1  # the first replica has no object
     labels[2::3, batch // 2 :] = -1  # nor here the second
@@ -53,7 +52,7 @@ class Losses(keras.callbacks.Callback):
 def train(strategy, batches, **settings):
     with strategy.scope():
         model = make_model(**settings.pop("model", {}))
-        optimizer = keras.optimizers.SGD(0.02, momentum=0.9)
+        optimizer = keras.optimizers.SGD(settings.pop("rate", 0.02), momentum=0.9)
         model.compile(optimizer, **settings)
     losses = Losses()
     model.fit(batches, epochs=1, verbose=0, callbacks=[losses], shuffle=False)
@@ -66,14 +65,19 @@ def train(strategy, batches, **settings):
     [
         {},
         {"l2": 1e-3, "clip_norm": 0.5, "box_loss": kr.GIoULoss()},
-        {"model": {"backbone_norm": "sync"}},
+        # Statistics of a few pixels multiply rounding errors from step to step: a gentler rate.
+        {"model": {"backbone_norm": "sync"}, "rate": 0.001},
     ],
     ids=["plain", "decay, clipping, giou", "synchronised norm"],
 )
 def test_two_replicas_train_as_one_device(settings):
     batches = make_batches(10)
     one, one_losses = train(tf.distribute.get_strategy(), batches, **settings.copy())
-    two_devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    # TensorFlow's default for CPUs, collective operations, now and then pairs those of one step
+    # wrongly ("Shape mismatch in the collective instance") when a step has several.
+    two_devices = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
     assert two_devices.num_replicas_in_sync == 2
     two, two_losses = train(two_devices, batches, **settings.copy())
     np.testing.assert_allclose(one_losses, two_losses, rtol=1e-4, atol=1e-6)
