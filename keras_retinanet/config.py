@@ -95,7 +95,9 @@ class TrainConfig:
         clip_norm: highest global norm of the gradient, or null.
         ema: momentum of the moving average of the weights that is evaluated and saved, or null.
         focal_alpha, focal_gamma: see `losses.FocalLoss`; gamma 0 is cross entropy, alpha null
-        plain.
+            plain.
+        hard_examples: train on this many anchors of an image by `losses.HardExampleLoss` instead
+            of the focal loss on all, or null.
         box_loss: "smooth_l1" or "giou".
         precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto": bfloat16 where the
             hardware has it.
@@ -118,6 +120,7 @@ class TrainConfig:
     ema: float | None = None
     focal_alpha: float | None = 0.25
     focal_gamma: float = 2.0
+    hard_examples: int | None = None
     box_loss: str = "smooth_l1"
     precision: str = "float32"
     evaluations: int = 10

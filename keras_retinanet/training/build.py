@@ -14,7 +14,7 @@ from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.dataset import DataError, DetectionDataset
 from keras_retinanet.data.tfds_reader import read_tfds
 from keras_retinanet.layers.anchors import AnchorSettings
-from keras_retinanet.losses import FocalLoss, GIoULoss, SmoothL1
+from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
 from keras_retinanet.models.retinanet import RetinaNet
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
@@ -110,11 +110,18 @@ def compile_model(model: RetinaNet, config: Config) -> None:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     model.compile(
         optimizer,
-        class_loss=FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma),
+        class_loss=_class_loss(config),
         box_loss=GIoULoss() if train.box_loss == "giou" else SmoothL1(),
         l2=train.weight_decay if train.optimizer == "sgd" else 0.0,
         clip_norm=train.clip_norm,
     )
+
+
+def _class_loss(config: Config) -> keras.losses.Loss:
+    train = config.train
+    if train.hard_examples is not None:
+        return HardExampleLoss(train.hard_examples)
+    return FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma)
 
 
 def base_learning_rate(config: Config) -> float:
