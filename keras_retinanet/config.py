@@ -75,8 +75,17 @@ class DataConfig:
     max_side: int = 1333
     square: bool = False
     flip: bool = True
+    min_sides: list[int] = dataclasses.field(default_factory=list)
+    canvas_step: int = 32
     scale_jitter: list[float] = dataclasses.field(default_factory=lambda: [1.0, 1.0])
     color_jitter: float = 0.0
+    rotation: float = 0.0
+    expand: float = 1.0
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    cutout: int = 0
+    rand_augment: int = 0
+    rand_strength: float = 0.3
     cache_mib: int = 2048
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -67,15 +68,12 @@ def _load_part(data: DataConfig, part: DataPart, which: str) -> DetectionDataset
 
 
 def augment_settings(data: DataConfig) -> AugmentSettings:
-    low, high = data.scale_jitter
-    return AugmentSettings(
-        min_side=data.min_side,
-        max_side=data.max_side,
-        square=data.square,
-        flip=data.flip,
-        scale_jitter=(low, high),
-        color_jitter=data.color_jitter,
-    )
+    """The settings of `data` that have a namesake there."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(AugmentSettings):
+        value = getattr(data, field.name)
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return AugmentSettings(**values)
 
 
 def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
