@@ -28,6 +28,7 @@ setuptools.setup(
         "matplotlib>=3.8",
         "numpy>=2.0",
         "omegaconf>=2.3",
+        "opencv-python-headless>=4.10",  # resizes training pictures, see data/render.py
         "pillow>=11",
         "pycocotools>=2.0.8",
         "pyyaml>=6",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,11 @@ import tensorflow as tf
 from keras_retinanet.data.augment import AugmentSettings, BatchPlan, plan_batch
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import decode_image
-from keras_retinanet.data.render import Loader, paint, picture_arrays, picture_signature
+from keras_retinanet.data.pipeline_calls import called_by_pipeline, until_the_end
+from keras_retinanet.data.render import paint
 from keras_retinanet.data.resize import resize_images, resized_size
+
+Loader = Callable[[tf.Tensor], tf.Tensor]
 
 
 def steps_per_epoch(dataset: DetectionDataset, batch_size: int) -> int:
@@ -92,29 +95,79 @@ def training_batches(
 
     def rows() -> Iterator[tuple]:
         for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
-            targets = {"boxes": plan.boxes, "labels": plan.labels}
-            yield picture_arrays(plan), plan.canvas, targets
+            for row in range(batch_size):
+                picture = tuple(getattr(plan, field)[row] for field in _PICTURE_FIELDS)
+                yield picture, plan.canvas, {"boxes": plan.boxes[row], "labels": plan.labels[row]}
 
     plans = tf.data.Dataset.from_generator(
-        rows,
+        lambda: until_the_end(rows()),
         output_signature=(
-            picture_signature(batch_size, settings),
+            _picture_signature(settings.tiles, settings.cutout),
             tf.TensorSpec([2], tf.int32),
             {
-                "boxes": tf.TensorSpec([batch_size, None, 4], tf.float32),
-                "labels": tf.TensorSpec([batch_size, None], tf.int32),
+                "boxes": tf.TensorSpec([None, 4], tf.float32),
+                "labels": tf.TensorSpec([None], tf.int32),
             },
         ),
     )
 
-    def render_batch(pictures: dict, canvas: tf.Tensor, targets: dict) -> tuple:
-        return tf.map_fn(
-            lambda picture: paint(picture, canvas, load, padding_color),
-            pictures,
-            fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-        ), targets
+    def render(picture: tuple, canvas: tf.Tensor, targets: dict) -> tuple:
+        blank = tf.zeros([1, 1, 3], tf.uint8)
+        stored = [
+            tf.cond(index >= 0, lambda i=index: load(i), lambda: blank)
+            for index in tf.unstack(picture[0])
+        ]
+        image = tf.numpy_function(
+            _painter(settings.tiles, padding_color), [*stored, *picture[1:], canvas], tf.uint8
+        )
+        return tf.ensure_shape(image, [None, None, 3]), targets
 
-    return plans.map(render_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    return (
+        plans.map(render, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(2)
+    )
+
+
+# The fields of a `BatchPlan` that say how one picture is painted; the first says which are loaded.
+_PICTURE_FIELDS = (
+    "indices",
+    "crops",
+    "sizes",
+    "flips",
+    "colors",
+    "warps",
+    "offsets",
+    "weights",
+    "holes",
+)
+
+
+def _picture_signature(tiles: int, holes: int) -> tuple[tf.TensorSpec, ...]:
+    """Shapes and dtypes of `_PICTURE_FIELDS`, without the batch dimension."""
+    return (
+        tf.TensorSpec([tiles], tf.int64),
+        tf.TensorSpec([tiles, 4], tf.int32),
+        tf.TensorSpec([tiles, 2], tf.int32),
+        tf.TensorSpec([tiles], tf.bool),
+        tf.TensorSpec([tiles, 3], tf.float32),
+        tf.TensorSpec([tiles, 2, 3], tf.float32),
+        tf.TensorSpec([tiles, 2], tf.int32),
+        tf.TensorSpec([tiles], tf.float32),
+        tf.TensorSpec([holes, 4], tf.int32),
+    )
+
+
+def _painter(tiles: int, fill: Sequence[float]) -> Callable[..., np.ndarray]:
+    """`paint` for arrays one after the other: the images, `_PICTURE_FIELDS[1:]`, the canvas."""
+
+    @called_by_pipeline
+    def run(*arrays: np.ndarray) -> np.ndarray:
+        images, fields, canvas = arrays[:tiles], arrays[tiles:-1], arrays[-1]
+        named = dict(zip(_PICTURE_FIELDS[1:], fields, strict=True))
+        return paint(images, **named, canvas=canvas, fill=fill)
+
+    return run
 
 
 def image_loader(dataset: DetectionDataset) -> Loader:

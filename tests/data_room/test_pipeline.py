@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -142,3 +144,21 @@ def test_the_stream_gives_every_picture_in_order(dataset):
         assert number == index
         np.testing.assert_array_equal(image, np.asarray(Image.open(dataset.files[index])))
     assert index == len(dataset) - 1
+
+
+def test_a_process_ends_while_its_pipeline_is_at_work(tmp_path):
+    """TensorFlow alone would wait for Python calls that an ending interpreter never runs."""
+    write_coco(tmp_path / "data", count=8, side=300)
+    script = (
+        "import keras_retinanet as kr, time\n"
+        "data = kr.read_coco('data/annotations.json', 'data/images')\n"
+        "settings = kr.AugmentSettings(1200, 2000)\n"
+        "batches = kr.training_batches(data, settings, batch_size=8, padding_color=(0, 0, 0))\n"
+        "iterator = iter(batches)\n"
+        "next(iterator)\n"
+        "print('first batch')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=240
+    )
+    assert (done.returncode, done.stdout) == (0, "first batch\n"), done.stderr

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,46 +11,30 @@ from keras_retinanet.data.augment import AugmentSettings
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.pipeline import training_batches
 from keras_retinanet.data.render import paint
+from keras_retinanet.data.resize import resize_images
 from keras_retinanet.data.tiles import UNWARPED, Tile, affine, move_boxes
 from tests.data_room.make import write_coco
 
 BLACK = (0.0, 0.0, 0.0)
 
 
-@tf.function(
-    input_signature=[
-        tf.TensorSpec([None, None, 3], tf.uint8),
-        {
-            "indices": tf.TensorSpec([2], tf.int64),
-            "crops": tf.TensorSpec([2, 4], tf.int32),
-            "sizes": tf.TensorSpec([2, 2], tf.int32),
-            "flips": tf.TensorSpec([2], tf.bool),
-            "colors": tf.TensorSpec([2, 3], tf.float32),
-            "warps": tf.TensorSpec([2, 2, 3], tf.float32),
-            "offsets": tf.TensorSpec([2, 2], tf.int32),
-            "weights": tf.TensorSpec([2], tf.float32),
-            "holes": tf.TensorSpec([1, 4], tf.int32),
-        },
-        tf.TensorSpec([2], tf.int32),
-    ]
-)
-def paint_two(stored, picture, canvas):
-    return paint(picture, canvas, lambda index: stored, BLACK)
+def paint_tiles(stored, *tiles, canvas, holes=()):
+    def stack(field):
+        return np.array([getattr(tile, field) for tile in tiles])
 
-
-def as_picture(*tiles, hole=(0, 0, 0, 0)):
-    tiles = [*tiles, Tile(-1, [0, 0, 1, 1], [1, 1], weight=0.0)][:2]
-    return {
-        "indices": tf.constant([t.index for t in tiles], tf.int64),
-        "crops": tf.constant([list(t.crop) for t in tiles], tf.int32),
-        "sizes": tf.constant([list(t.size) for t in tiles], tf.int32),
-        "flips": tf.constant([t.flip for t in tiles]),
-        "colors": tf.constant([list(t.colors) for t in tiles], tf.float32),
-        "warps": tf.constant([t.warp.tolist() for t in tiles], tf.float32),
-        "offsets": tf.constant([list(t.offset) for t in tiles], tf.int32),
-        "weights": tf.constant([t.weight for t in tiles], tf.float32),
-        "holes": tf.constant([hole], tf.int32),
-    }
+    return paint(
+        [stored] * len(tiles),
+        crops=stack("crop"),
+        sizes=stack("size"),
+        flips=stack("flip"),
+        colors=stack("colors"),
+        warps=stack("warp"),
+        offsets=stack("offset"),
+        weights=stack("weight"),
+        holes=np.array(holes, int).reshape(-1, 4),
+        canvas=np.array(canvas),
+        fill=BLACK,
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -85,7 +68,7 @@ def test_boxes_lie_on_their_pixels_after_any_way(seed, is_warped):
         offset=offset,
     )
     canvas = size + offset + rng.integers(0, 9, 2)
-    image = paint_two(stored, as_picture(tile), tf.constant(canvas, tf.int32)).numpy()
+    image = paint_tiles(stored, tile, canvas=canvas)
     assert image.shape == (*canvas, 3)
     bright = image[..., 0] > 127
     boxes, _, shares = move_boxes(np.array([[x0, y0, x1, y1]], float), np.array([0]), tile)
@@ -104,7 +87,7 @@ def test_a_whole_turn_step_is_exact():
     rng = np.random.default_rng(0)
     stored = rng.integers(0, 256, (20, 20, 3)).astype(np.uint8)
     tile = Tile(0, [0, 0, 20, 20], [20, 20], warp=affine([20, 20], degrees=90))
-    turned = paint_two(stored, as_picture(tile), tf.constant([20, 20]))
+    turned = paint_tiles(stored, tile, canvas=[20, 20])
     np.testing.assert_array_equal(turned, np.rot90(stored, -1))  # clockwise
 
 
@@ -112,7 +95,7 @@ def test_blending_weighs_and_holes_are_filled():
     stored = np.full((4, 4, 3), 200, np.uint8)
     half = {"weight": 0.5}
     tiles = Tile(0, [0, 0, 4, 4], [4, 4], **half), Tile(0, [0, 0, 4, 4], [2, 2], **half)
-    image = paint_two(stored, as_picture(*tiles, hole=(3, 0, 1, 2)), tf.constant([4, 5])).numpy()
+    image = paint_tiles(stored, *tiles, canvas=[4, 5], holes=[(3, 0, 1, 2)])
     expected = np.array(
         [
             [200, 200, 100, 100, 0],
@@ -122,6 +105,27 @@ def test_blending_weighs_and_holes_are_filled():
         ]
     )
     np.testing.assert_array_equal(image[..., 0], expected)
+
+
+@pytest.mark.parametrize("size", [(90, 70), (25, 31), (40, 40)])
+def test_pictures_are_resized_as_detection_resizes_them(size):
+    stored = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    painted = paint_tiles(stored, Tile(0, [0, 0, 40, 40], size), canvas=size)
+    exact = resize_images(stored, size).numpy()
+    assert np.abs(painted - exact).max() <= 1.0
+    assert np.abs((painted - exact).mean()) < 0.15
+
+
+def test_colors_by_hand():
+    # values 100 and 50, brightness 1.2: 120 and 60, mean 90; contrast 0.5: 105 and 75
+    stored = np.full((1, 2, 3), 100, np.uint8)
+    stored[0, 1] = 50
+    tile = Tile(0, [0, 0, 1, 2], [1, 2], colors=np.array([1.2, 0.5, 1.0]))
+    np.testing.assert_array_equal(paint_tiles(stored, tile, canvas=[1, 2])[0, :, 0], [105, 75])
+    # without saturation, pure green looks as 0.587 of it in grey
+    stored[:] = [0, 200, 0]
+    tile = Tile(0, [0, 0, 1, 2], [1, 2], colors=np.array([1.0, 1.0, 0.0]))
+    np.testing.assert_array_equal(paint_tiles(stored, tile, canvas=[1, 2])[0, 0], [117] * 3)
 
 
 @pytest.mark.parametrize(
