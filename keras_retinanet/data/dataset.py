@@ -74,6 +74,8 @@ class DetectionDataset:
         image_ids: int64 [n], the data set's own ids.
         files: n paths, to read from and to name in messages.
         encoded: n encoded images where they do not lie in files of their own, else None.
+        negatives: for each of the n images the category ids that were verified to have no object
+            in it, where the format says so (Open Images, LVIS), else None.
         sizes: int32 [n, 2], height and width in the frame that the boxes are given in.
         apply_exif: bool [n], whether that frame is the one after the EXIF rotation.
         row_splits: int64 [n + 1].
@@ -100,6 +102,7 @@ class DetectionDataset:
     category_ids: np.ndarray
     apply_exif: np.ndarray
     encoded: tuple[bytes, ...] | None = None
+    negatives: tuple[tuple[int, ...], ...] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -120,6 +123,7 @@ class DetectionDataset:
             image_ids=self.image_ids[indices],
             files=tuple(self.files[i] for i in indices),
             encoded=None if self.encoded is None else tuple(self.encoded[i] for i in indices),
+            negatives=None if self.negatives is None else tuple(self.negatives[i] for i in indices),
             sizes=self.sizes[indices],
             apply_exif=self.apply_exif[indices],
             row_splits=splits,
