@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from keras_retinanet.data.dataset import DataError
@@ -51,3 +53,18 @@ def finite_numbers(values: Iterable[Any]) -> list[float] | None:
             return None
         numbers.append(number)
     return numbers
+
+
+def csv_rows(source: str, text: str, kind: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a comma-separated table that are not empty, each with the number of its line.
+
+    Raises:
+        DataError: where the text is no such table.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{source}: line {reader.line_num}: {error}; give {kind}") from None
