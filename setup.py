@@ -5,7 +5,7 @@ import pathlib
 import setuptools
 
 ROOT = pathlib.Path(__file__).parent
-COMMANDS = ("train", "evaluate", "predict", "export")
+COMMANDS = ("train", "evaluate", "predict", "export", "convert")
 
 setuptools.setup(
     name="retinanet-keras",

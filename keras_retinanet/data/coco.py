@@ -7,8 +7,9 @@ import dataclasses
 import gc
 import json
 import os
+import pathlib
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from keras_retinanet.data.assemble import (
 )
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset, Faults
 from keras_retinanet.data.text import read_text
+from keras_retinanet.files import write_json
 
 _KIND = "a COCO JSON file"
 
@@ -279,3 +281,12 @@ def _is_whole(value: Any) -> bool:
 
 def _but_is(record: dict[str, Any], key: str) -> str:
     return f"but is {show(record[key])}" if key in record else "but is missing"
+
+
+def write_coco(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:
+    """Writes annotations.json; see `convert.Writer`."""
+    write_json(
+        folder / "annotations.json",
+        dataclasses.replace(dataset, files=tuple(names)).ground_truth(),
+    )
+    return []

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import pathlib
+from collections.abc import Sequence
 
 from keras_retinanet.data.assemble import show
+from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.records import Classes, Records
 from keras_retinanet.data.text import csv_rows, finite_numbers, read_text
+from keras_retinanet.data.written import decimal, left_out_crowds, written_objects
 
 _KIND = "a CSV file of path,x1,y1,x2,y2,class"
 
@@ -82,3 +87,22 @@ def _read_object(row: int, line: int, corners: list[str], name: str, records: Re
         records.add_fault(row, line, problem)
     else:
         records.add_object(row, line, name, box)
+
+
+def write_csv(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:
+    """Writes annotations.csv, without a header, and classes.csv; crowds are left out.
+
+    See `convert.Writer`.
+    """
+    with open(folder / "annotations.csv", "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        for index, name in enumerate(names):
+            path = f"images/{name}"
+            objects = [o for o in written_objects(dataset, index) if not o.is_crowd]
+            for written in objects:
+                corners = [decimal(value) for value in written.corners]
+                table.writerow([path, *corners, written.category.name])
+            if not objects:
+                table.writerow([path, "", "", "", "", ""])
+    write_classes(folder / "classes.csv", dataset.categories)
+    return left_out_crowds(dataset)

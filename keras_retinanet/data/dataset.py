@@ -149,11 +149,14 @@ class DetectionDataset:
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """The annotations as the dictionary of a COCO JSON file, as pycocotools takes it."""
         image_of_row = np.repeat(self.image_ids, np.diff(self.row_splits))
+        images: list[dict[str, Any]] = [
+            {"id": int(i), "file_name": f, "height": int(h), "width": int(w)}
+            for i, f, (h, w) in zip(self.image_ids, self.files, self.sizes, strict=True)
+        ]
+        for image, absent in zip(images, self.negatives or (), strict=False):
+            image["neg_category_ids"] = list(absent)
         return {
-            "images": [
-                {"id": int(i), "file_name": f, "height": int(h), "width": int(w)}
-                for i, f, (h, w) in zip(self.image_ids, self.files, self.sizes, strict=True)
-            ],
+            "images": images,
             "annotations": [
                 {
                     "id": row + 1,  # pycocotools takes id 0 for "no match"

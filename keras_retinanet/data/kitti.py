@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import pathlib
+from collections.abc import Sequence
 
-from keras_retinanet.data.assemble import show
-from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.assemble import repeats, show
+from keras_retinanet.data.classes import write_classes
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.records import Classes, ImageFolder, Records, list_folder
 from keras_retinanet.data.text import finite_numbers, read_text
+from keras_retinanet.data.written import WrittenObject, decimal, written_objects
 
 # type, truncated, occluded, alpha, left, top, right, bottom, and seven numbers in three dimensions
 # (the development kit of the object benchmark, readme.txt).
@@ -71,3 +75,48 @@ def _read_object(row: int, line: int, words: list[str], records: Records) -> Non
         records.add_region(row, line, numbers[_BOX])
     else:
         records.add_object(row, line, words[0], numbers[_BOX])
+
+
+def write_kitti(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:
+    """Writes label_2/ and classes.csv; crowds of any class become DontCare, which has no class.
+
+    Spaces in the names of classes become underscores, since they part columns. What the format says
+    of three dimensions is written as unknown. See `convert.Writer`.
+
+    Raises:
+        DataError: if two classes differ by spaces alone, or one is called DontCare.
+    """
+    types = ["_".join(category.name.split()) for category in dataset.categories]
+    for place in [*repeats(types), *(i for i, name in enumerate(types) if name == DONT_CARE)]:
+        raise DataError(f"KITTI cannot tell the class {show(types[place])} by its name; rename it")
+    (folder / "label_2").mkdir()
+    for index, name in enumerate(names):
+        lines = [_line(types[o.label], o) for o in written_objects(dataset, index)]
+        file = folder / "label_2" / f"{os.path.splitext(name)[0]}.txt"
+        file.write_text(_without_repeats(lines), encoding="utf-8")
+    renamed = [
+        Category(category.id, name)
+        for category, name in zip(dataset.categories, types, strict=True)
+    ]
+    write_classes(folder / "classes.csv", renamed)
+    count = sum(category not in dataset.categories for category in renamed)
+    return [f"classes whose spaces became underscores: {count}"] if count else []
+
+
+def _line(name: str, written: WrittenObject) -> str:
+    box = " ".join(str(decimal(value)) for value in written.corners)
+    if written.is_crowd:
+        return f"{DONT_CARE} -1 -1 -10 {box} -1 -1 -1 -1000 -1000 -1000 -10\n"
+    return f"{name} -1 -1 -10 {box} -1 -1 -1 -1000 -1000 -1000 -10\n"
+
+
+def _without_repeats(lines: list[str]) -> str:
+    """The lines, a region that was a crowd of several classes only once."""
+    regions: set[str] = set()
+    kept = []
+    for line in lines:
+        if line not in regions:
+            kept.append(line)
+        if line.startswith(DONT_CARE):
+            regions.add(line)
+    return "".join(kept)

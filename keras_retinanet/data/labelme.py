@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import math
 import os
+import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from keras_retinanet.data.assemble import show
+from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import DataError, DetectionDataset
 from keras_retinanet.data.records import Classes, Records, list_folder
 from keras_retinanet.data.text import finite_numbers, read_text
+from keras_retinanet.data.written import written_objects
+from keras_retinanet.files import write_json
 
 # The fewest points that shapes with an extent have; lines and points have none.
 _POINTS = {"rectangle": 2, "circle": 2, "polygon": 3, "mask": 2}
 
 # LabelMe lets people define flags; this one is written for crowds, and read.
 CROWD_FLAG = "iscrowd"
+
+_VERSION = "5.5.0"  # of LabelMe, whose layout is written
 
 
 def read_labelme(
@@ -133,3 +140,38 @@ def _enclosing_box(shape: dict[str, Any]) -> list[float]:
         return [x - radius, y - radius, x + radius, y + radius]
     xs, ys = zip(*points, strict=True)
     return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def write_labelme(
+    dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path
+) -> list[str]:
+    """Writes a JSON file beside each image, and classes.csv; crowds get the flag "iscrowd".
+
+    See `convert.Writer`.
+    """
+    for index, name in enumerate(names):
+        height, width = dataset.sizes[index].tolist()
+        shapes = []
+        for written in written_objects(dataset, index):
+            x_min, y_min, x_max, y_max = written.corners.tolist()
+            shapes.append(
+                {
+                    "label": written.category.name,
+                    "points": [[x_min, y_min], [x_max, y_max]],
+                    "group_id": None,
+                    "shape_type": "rectangle",
+                    "flags": {CROWD_FLAG: True} if written.is_crowd else {},
+                }
+            )
+        content = {
+            "version": _VERSION,
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": name,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        write_json(folder / f"{os.path.splitext(name)[0]}.json", content, indent=2)
+    write_classes(folder / "classes.csv", dataset.categories)
+    return []

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from keras_retinanet.data.assemble import show
+from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import DataError, DetectionDataset
 from keras_retinanet.data.records import Classes, ImageFolder, Records
 from keras_retinanet.data.text import finite_numbers
+from keras_retinanet.data.written import written_objects
 
 _BOXES = "Open Images' annotations-bbox.csv"
 _BOX_COLUMNS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax")
@@ -132,3 +137,41 @@ def _read_object(
         records.add_fault(row, line, problem)
     else:
         records.add_object(row, line, name, box, is_crowd=group == "1")
+
+
+def write_open_images(
+    dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path
+) -> list[str]:
+    """Writes annotations-bbox.csv, annotations-human-imagelabels.csv and classes.csv.
+
+    An image that has neither objects nor verified absences is said to have none of any class: the
+    format has no other way to name it. See `convert.Writer`.
+    """
+    name_of = {category.id: category.name for category in dataset.categories}
+    with (
+        _table(folder / "annotations-bbox.csv", (*_BOX_COLUMNS, "IsGroupOf")) as boxes,
+        _table(folder / "annotations-human-imagelabels.csv", _LABEL_COLUMNS) as labels,
+    ):
+        for index, name in enumerate(names):
+            image_id = os.path.splitext(name)[0]
+            height, width = dataset.sizes[index].tolist()
+            objects = written_objects(dataset, index)
+            for written in objects:
+                shares = written.corners / [width, height, width, height]
+                numbers = [f"{value:.9f}" for value in shares]
+                crowd = int(written.is_crowd)
+                boxes.writerow([image_id, written.category.name, *numbers, crowd])
+            absent = list(dataset.negatives[index]) if dataset.negatives else []
+            for category_id in absent if absent or objects else name_of:
+                if category_id in name_of:
+                    labels.writerow([image_id, name_of[category_id], 0])
+    write_classes(folder / "classes.csv", dataset.categories)
+    return []
+
+
+@contextlib.contextmanager
+def _table(path: pathlib.Path, header: Sequence[str]) -> Iterator[Any]:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        yield writer

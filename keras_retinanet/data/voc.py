@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 
 from keras_retinanet.data.assemble import show
+from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import DataError, DetectionDataset
 from keras_retinanet.data.records import Classes, ImageFolder, Records, list_folder
 from keras_retinanet.data.text import finite_numbers, read_text
+from keras_retinanet.data.written import decimal, written_objects
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -112,3 +116,36 @@ def _read_object(element: ET.Element, row: int, number: int, records: Records) -
         box = (x_min - 1, y_min - 1, x_max, y_max)
         name = element.findtext("name") or ""
         records.add_object(row, number, name, box, is_crowd=difficult == "1")
+
+
+def write_voc(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:
+    """Writes Annotations/ and classes.csv; crowds become difficult objects.
+
+    See `convert.Writer`.
+    """
+    (folder / "Annotations").mkdir()
+    for index, name in enumerate(names):
+        height, width = dataset.sizes[index].tolist()
+        root = ET.Element("annotation")
+        _add_text(root, "folder", "JPEGImages")
+        _add_text(root, "filename", name)
+        size = ET.SubElement(root, "size")
+        for key, side in (("width", width), ("height", height), ("depth", 3)):
+            _add_text(size, key, side)
+        for written in written_objects(dataset, index):
+            element = ET.SubElement(root, "object")
+            _add_text(element, "name", written.category.name)
+            _add_text(element, "difficult", int(written.is_crowd))
+            box = ET.SubElement(element, "bndbox")
+            x_min, y_min, x_max, y_max = written.corners
+            for key, value in zip(_CORNERS, (x_min + 1, y_min + 1, x_max, y_max), strict=True):
+                _add_text(box, key, decimal(value))
+        ET.indent(root)
+        file = folder / "Annotations" / f"{os.path.splitext(name)[0]}.xml"
+        ET.ElementTree(root).write(file, encoding="utf-8")
+    write_classes(folder / "classes.csv", dataset.categories)
+    return []
+
+
+def _add_text(parent: ET.Element, key: str, text: object) -> None:
+    ET.SubElement(parent, key).text = str(text)

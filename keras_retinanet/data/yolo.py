@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.images import IMAGE_SUFFIXES
 from keras_retinanet.data.records import Classes, Records
 from keras_retinanet.data.text import finite_numbers, read_text
+from keras_retinanet.data.written import left_out_crowds, written_objects
 
 _KIND = "YOLO's data.yaml"
 
@@ -178,3 +180,28 @@ def _corners(numbers: list[float], is_outline: bool) -> tuple[float, float, floa
         x_center + width / 2,
         y_center + height / 2,
     )
+
+
+def write_yolo(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:
+    """Writes data.yaml, with all images as its split "train", and labels/train/.
+
+    Crowds are left out, and category ids become class numbers. See `convert.Writer`.
+    """
+    (folder / "labels" / "train").mkdir(parents=True)
+    for index, name in enumerate(names):
+        height, width = dataset.sizes[index].tolist()
+        lines = []
+        for written in written_objects(dataset, index):
+            if not written.is_crowd:
+                x_min, y_min, x_max, y_max = written.corners
+                x_center, y_center = (x_min + x_max) / 2 / width, (y_min + y_max) / 2 / height
+                sides = (x_max - x_min) / width, (y_max - y_min) / height
+                numbers = " ".join(f"{value:.9f}" for value in (x_center, y_center, *sides))
+                lines.append(f"{written.label} {numbers}\n")
+        file = folder / "labels" / "train" / f"{os.path.splitext(name)[0]}.txt"
+        file.write_text("".join(lines), encoding="utf-8")
+    # Without "path", which other readers take relative to a folder of their own.
+    content = {"train": "images/train", "names": [c.name for c in dataset.categories]}
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    (folder / "data.yaml").write_text(text, encoding="utf-8")
+    return left_out_crowds(dataset)

@@ -121,7 +121,8 @@ def test_settings_are_named_as_they_are_typed(csv_files):
         "data.train.images=..."
     )
     assert one_fault(load_datasets, DataConfig(), 0) == (
-        "data.train.annotations is not set; say data.train.annotations=FILE data.train.images=FOLDER"
+        "data.train.annotations is not set; say data.train.annotations=FILE "
+        "data.train.images=FOLDER"
     )
     message = one_fault(load_datasets, parts(csv_files, name="shapes"), 0)
     assert message == "data.name is set, but the format csv has no use for it; leave it out"
