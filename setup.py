@@ -5,7 +5,7 @@ import pathlib
 import setuptools
 
 ROOT = pathlib.Path(__file__).parent
-COMMANDS = ("train", "evaluate", "predict", "export", "convert")
+COMMANDS = ("train", "evaluate", "predict", "export", "convert", "check")
 
 setuptools.setup(
     name="retinanet-keras",

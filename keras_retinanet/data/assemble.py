@@ -19,7 +19,7 @@ from keras_retinanet.data.dataset import Category, DataError, DetectionDataset, 
 from keras_retinanet.data.images import read_header
 
 # Formats write two decimals, so x + width may be off by twice half a hundredth; in pixels.
-_ROUNDING = 0.0101
+ROUNDING = 0.0101
 
 # Reading a header is waiting for the disk, most of all for one on the network.
 _THREADS = 16
@@ -204,7 +204,7 @@ def assemble(
     sides = np.tile(pictures.sides[objects.image_of], 2)
     boxes = np.clip(corners, 0, sides).astype(np.float32)
     is_empty = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
-    is_over = (np.maximum(-corners, corners - sides) > _ROUNDING).any(axis=1) & ~is_empty
+    is_over = (np.maximum(-corners, corners - sides) > ROUNDING).any(axis=1) & ~is_empty
 
     def box(row: int) -> str:
         return f"{objects.describe(row)}, {pictures.describe(objects.image_of[row])}"

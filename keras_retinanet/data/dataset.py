@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 # How many faults a message lists.
-_MAX_LINES = 20
+_max_lines = contextvars.ContextVar("max_lines", default=20)
+
+
+@contextlib.contextmanager
+def all_faults_listed() -> Iterator[None]:
+    """While this lasts, a message lists every fault."""
+    token = _max_lines.set(2**31)
+    try:
+        yield
+    finally:
+        _max_lines.reset(token)
 
 
 class DataError(ValueError):
@@ -40,7 +52,7 @@ class Faults:
     def add_rows(self, rows: Sequence[int] | np.ndarray, line: Callable[[int], str]) -> None:
         """Adds a fault for each row; the text is made only for those that will be listed."""
         self.count += len(rows)
-        self.lines += [line(int(row)) for row in rows[: _MAX_LINES - len(self.lines)]]
+        self.lines += [line(int(row)) for row in rows[: _max_lines.get() - len(self.lines)]]
 
     def raise_if_any(self) -> None:
         """Raises a DataError: of one line for one fault, else with a list below its first line."""

@@ -370,13 +370,19 @@ def unreadable(files: Sequence[str], encoded: Sequence[bytes] | None = None) -> 
         for start in range(0, len(files), chunk):
             names = files[start : start + chunk]
             contents = [None] * len(names) if encoded is None else encoded[start : start + chunk]
-            for error in pool.map(_decoding_fault, names, contents):
+            for error in pool.map(decoding_fault, names, contents):
                 if error is not None:
                     return error
     return None
 
 
-def _decoding_fault(name: str, contents: bytes | None) -> DataError | None:
+def decoding_fault(name: str, contents: bytes | None) -> DataError | None:
+    """What keeps an image from being decoded, if anything.
+
+    Args:
+        name: its path; only a name where `contents` is given.
+        contents: the encoded image, None to read it from its file.
+    """
     try:
         if contents is None:
             read_header(name)  # its reasons are plainer than TensorFlow's

@@ -29,16 +29,16 @@ def load_datasets(
     Raises:
         DataError: if a part is not named, cannot be read, or there is nothing to train on.
     """
-    train = _load_part(data, data.train, "train")
+    train = load_part(data, "train")
     notes = [*train.notes]
-    if data.val.annotations is None and data.val.split is None:
+    if not has_val(data):
         train, val = train.split(data.val_fraction, seed)
         notes.append(
             f"no data.val: {len(val)} of {len(train) + len(val)} images are split off at random "
             f"(seed {seed}) for validation"
         )
     else:
-        val = _load_part(data, data.val, "val", known=train.categories)
+        val = load_part(data, "val", known=train.categories)
         notes += val.notes
         if val.categories != train.categories:
             raise DataError(
@@ -50,10 +50,25 @@ def load_datasets(
     return train, val, notes
 
 
-def _load_part(
-    data: DataConfig, part: DataPart, which: str, known: Sequence[Category] | None = None
+def has_val(data: DataConfig) -> bool:
+    """Whether a validation part is named; otherwise some of the training part serves."""
+    return data.val.annotations is not None or data.val.split is not None
+
+
+def load_part(
+    data: DataConfig, which: str, known: Sequence[Category] | None = None
 ) -> DetectionDataset:
-    """Reads a part, whose split may lie in the annotations of the training part."""
+    """Reads a part, whose split may lie in the annotations of the training part.
+
+    Args:
+        data: the settings.
+        which: "train" or "val".
+        known: the categories of the training part, see `data.formats.read_dataset`.
+
+    Raises:
+        DataError: if the part is not named or cannot be read.
+    """
+    part: DataPart = getattr(data, which)
     annotations = part.annotations
     if annotations is None and part.split is not None:
         annotations = data.train.annotations
