@@ -24,7 +24,7 @@ from keras_retinanet.export.saved_model import export_saved_model
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
 from keras_retinanet.layers.decode_boxes import DecodeBoxes
 from keras_retinanet.layers.select_detections import SelectDetections
-from keras_retinanet.losses import FocalLoss, GIoULoss, SmoothL1
+from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training import callbacks
 
@@ -39,6 +39,7 @@ __all__ = [
     "DetectionDataset",
     "FocalLoss",
     "GIoULoss",
+    "HardExampleLoss",
     "RetinaNet",
     "SelectDetections",
     "SmoothL1",

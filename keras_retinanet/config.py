@@ -78,8 +78,17 @@ class DataConfig:
     max_side: int = 1333
     square: bool = False
     flip: bool = True
+    min_sides: list[int] = dataclasses.field(default_factory=list)
+    canvas_step: int = 32
     scale_jitter: list[float] = dataclasses.field(default_factory=lambda: [1.0, 1.0])
     color_jitter: float = 0.0
+    rotation: float = 0.0
+    expand: float = 1.0
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    cutout: int = 0
+    rand_augment: int = 0
+    rand_strength: float = 0.3
     cache_mib: int = 2048
 
 
@@ -98,7 +107,9 @@ class TrainConfig:
         clip_norm: highest global norm of the gradient, or null.
         ema: momentum of the moving average of the weights that is evaluated and saved, or null.
         focal_alpha, focal_gamma: see `losses.FocalLoss`; gamma 0 is cross entropy, alpha null
-        plain.
+            plain.
+        hard_examples: train on this many anchors of an image by `losses.HardExampleLoss` instead
+            of the focal loss on all, or null.
         box_loss: "smooth_l1" or "giou".
         precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto": bfloat16 where the
             hardware has it.
@@ -121,6 +132,7 @@ class TrainConfig:
     ema: float | None = None
     focal_alpha: float | None = 0.25
     focal_gamma: float = 2.0
+    hard_examples: int | None = None
     box_loss: str = "smooth_l1"
     precision: str = "float32"
     evaluations: int = 10

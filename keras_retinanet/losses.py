@@ -98,6 +98,35 @@ def _focal_loss(
 
 
 @keras.saving.register_keras_serializable("keras_retinanet")
+class HardExampleLoss(keras.losses.Loss):
+    """The cross entropy of the anchors of an image that cost most; all others cost nothing.
+
+    Online hard example mining (Shrivastava et al. 2016), what the focal loss is measured against in
+    the paper's Table 1d; without the NMS among the examples that the paper puts before it. Called
+    as `FocalLoss`.
+
+    Args:
+        examples: how many anchors of each image count, at least 1.
+    """
+
+    def __init__(self, examples: int = 128, name: str = "hard_example_loss") -> None:
+        super().__init__(name=name, reduction=None, dtype="float32")
+        if examples < 1:
+            raise ValueError(f"HardExampleLoss: examples is {examples}; it must be at least 1")
+        self.examples = examples
+        self.cross_entropy = FocalLoss(alpha=None, gamma=0.0)
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        values = self.cross_entropy(y_true, y_pred)
+        count = tf.minimum(self.examples, tf.shape(values)[-1])
+        least = tf.math.top_k(values, count).values[..., -1:]
+        return tf.where(values >= least, values, 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"examples": self.examples, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("keras_retinanet")
 class SmoothL1(keras.losses.Loss):
     """Smooth L1 on box deltas, summed over the four: quadratic below `beta`, linear above.
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_retinanet.losses import FocalLoss, GIoULoss, SmoothL1
+from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
 
 
 def focal_float64(labels, logits, alpha, gamma):
@@ -98,7 +98,24 @@ def test_giou_loss_by_hand():
     np.testing.assert_allclose(GIoULoss()(true, predicted), [0.0, 4 / 3], atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [FocalLoss(None, 1.5), SmoothL1(0.3), GIoULoss()])
+def test_hard_examples_are_the_ones_that_cost_most_in_each_image():
+    # background at logit x costs ln(1 + e^x); ignored anchors cost nothing, however wrong
+    logits = tf.Variable([[[-1.0], [3.0], [0.0], [9.0]], [[5.0], [-5.0], [1.0], [2.0]]])
+    labels = tf.constant([[-1, -1, -1, -2], [0, 0, -1, -1]])
+    with tf.GradientTape() as tape:
+        values = HardExampleLoss(2)(labels, logits)
+    cost = lambda x: np.log1p(np.exp(x))  # noqa: E731
+    expected = [[0, cost(3), cost(0), 0], [0, cost(5), 0, cost(2)]]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    gradient = tape.gradient(values, logits)[..., 0].numpy()
+    np.testing.assert_array_equal(gradient != 0, np.array(expected) != 0)
+    few = HardExampleLoss(99)(labels, logits)  # more than there are: all of them
+    np.testing.assert_allclose(few[0], [cost(-1), cost(3), cost(0), 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss", [FocalLoss(None, 1.5), HardExampleLoss(7), SmoothL1(0.3), GIoULoss()]
+)
 def test_losses_survive_serialisation(loss):
     config = keras.saving.serialize_keras_object(loss)
     again = keras.saving.deserialize_keras_object(config)
@@ -107,7 +124,13 @@ def test_losses_survive_serialisation(loss):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: FocalLoss(alpha=1.5), lambda: FocalLoss(gamma=-1), lambda: SmoothL1(-0.1)]
+    "make",
+    [
+        lambda: FocalLoss(alpha=1.5),
+        lambda: FocalLoss(gamma=-1),
+        lambda: HardExampleLoss(0),
+        lambda: SmoothL1(-0.1),
+    ],
 )
 def test_impossible_settings_are_refused(make):
     with pytest.raises(ValueError, match="it must"):

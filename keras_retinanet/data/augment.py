@@ -1,7 +1,7 @@
 """What happens to each picture of a training batch, decided in numbers before a pixel is touched.
 
-One place draws all random numbers and moves all boxes; `data.pipeline` then only renders. So a
-batch is a pure function of the seed and the step, and boxes can be tested without pictures.
+One place draws all random numbers and moves all boxes; `data.render` then only paints. So a batch
+is a pure function of the seed and the step, and boxes can be tested without pictures.
 """
 
 from __future__ import annotations
@@ -11,45 +11,113 @@ import dataclasses
 import numpy as np
 
 from keras_retinanet.data.dataset import DetectionDataset
-from keras_retinanet.data.resize import SIZE_DIVISOR, resized_size
+from keras_retinanet.data.resize import resized_size
+from keras_retinanet.data.tiles import (
+    MIN_VISIBLE,
+    UNWARPED,
+    Tile,
+    affine,
+    hidden_shares,
+    move_boxes,
+    random_window,
+)
 
-# An object of which a crop leaves less than this share is not trained on, and what is left of it is
-# a region to ignore: neither an example of its class nor background.
-MIN_VISIBLE = 0.25
+# Where the four pictures of a mosaic meet, and how large they are, as shares of their usual sizes.
+_MOSAIC_CENTER = (0.3, 0.7)
+_MOSAIC_SCALE = (0.5, 1.0)
+_MIXUP_WEIGHT = 0.5  # of each of the two
+_HOLE_SIDE = (0.05, 0.25)  # of a hole of cutout, as a share of the picture's side
+# What RandAugment does at full strength (Cubuk et al. 2019): factors 1 +- this for colours,
+# degrees, slopes and shares of the side for the rest.
+_RAND_COLOR, _RAND_DEGREES, _RAND_SHEAR, _RAND_SHIFT = 0.9, 30.0, 0.3, 0.3
+_RAND_OPERATIONS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class AugmentSettings:
-    """How pictures are resized and varied.
+    """How pictures are resized and varied; but for `flip`, nothing is by default.
 
     Attributes:
         min_side, max_side: the image size rule, see `data.resize.resized_size`.
+        min_sides: one of these is drawn for each batch in place of `min_side`, if there are any.
         square: whether every canvas is max_side x max_side, for hardware that wants fixed shapes,
             instead of just as large as the batch needs.
+        canvas_step: sides of a canvas are multiples of this, itself one of 32; the larger, the
+            fewer shapes, and the more padding.
         flip: whether half of the pictures are mirrored left to right.
         scale_jitter: lowest and highest factor of the size; a picture that outgrows its canvas is
             cropped at random.
         color_jitter: largest change of brightness, contrast and saturation, as a share.
+        rotation: largest turn either way, in degrees.
+        expand: half of the pictures are shrunk by up to this factor and put somewhere within their
+            size (Liu et al. 2016).
+        mosaic: share of pictures that are put together of four (Bochkovskiy et al. 2020).
+        mixup: share of the others that are blended with another (Zhang et al. 2018), which keep
+            the objects of both.
+        cutout: largest number of holes in a picture (DeVries and Taylor 2017).
+        rand_augment: operations drawn for each picture of eight (brightness, contrast, saturation,
+            rotation, two shears, two shifts).
+        rand_strength: of those, 0 to 1.
     """
 
     min_side: int = 800
     max_side: int = 1333
+    min_sides: tuple[int, ...] = ()
     square: bool = False
+    canvas_step: int = 32
     flip: bool = True
     scale_jitter: tuple[float, float] = (1.0, 1.0)
     color_jitter: float = 0.0
+    rotation: float = 0.0
+    expand: float = 1.0
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    cutout: int = 0
+    rand_augment: int = 0
+    rand_strength: float = 0.3
+
+    def __post_init__(self) -> None:
+        low, high = self.scale_jitter
+        for is_right, rule in (
+            (0 < low <= high, "scale_jitter takes two rising factors above 0"),
+            (min(self.min_side, *self.min_sides, self.max_side) >= 1, "sides are at least 1"),
+            (self.largest_side <= self.max_side, "no min_side may exceed max_side"),
+            (self.canvas_step > 0 and self.canvas_step % 32 == 0, "canvas_step: a multiple of 32"),
+            (0 <= self.mosaic <= 1 and 0 <= self.mixup <= 1, "mosaic and mixup are shares"),
+            (0 <= self.color_jitter <= 1, "color_jitter is a share"),
+            (0 <= self.rotation <= 45, "rotation lies in 0 to 45 degrees"),
+            (self.expand >= 1, "expand is at least 1"),
+            (min(self.cutout, self.rand_augment) >= 0, "cutout and rand_augment are numbers"),
+            (0 <= self.rand_strength <= 1, "rand_strength lies in 0 to 1"),
+        ):
+            if not is_right:
+                raise ValueError(f"augmentation: {rule}")
+
+    @property
+    def largest_side(self) -> int:
+        """The largest `min_side` of any batch."""
+        return max(self.min_sides, default=self.min_side)
+
+    @property
+    def tiles(self) -> int:
+        """How many stored pictures a training picture may show."""
+        return 4 if self.mosaic else 2 if self.mixup else 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BatchPlan:
-    """The pictures of one batch; B of them.
+    """The B pictures of one batch, each of up to T tiles; see `Tile` for those.
 
     Attributes:
-        indices: int64 [B], into the data set.
-        crops: int32 [B, 4], y, x, height, width in the stored picture.
-        sizes: int32 [B, 2], height and width that the crop is resized to.
-        flips: bool [B], whether it is then mirrored.
-        colors: float32 [B, 3], factors of brightness, contrast and saturation; 1 changes nothing.
+        indices: int64 [B, T], into the data set; -1 where there is no tile.
+        crops: int32 [B, T, 4].
+        sizes: int32 [B, T, 2].
+        flips: bool [B, T].
+        colors: float32 [B, T, 3].
+        warps: float32 [B, T, 2, 3].
+        offsets: int32 [B, T, 2].
+        weights: float32 [B, T].
+        holes: int32 [B, H, 4], y, x, height, width on the canvas; 0 pads.
         canvas: int32 [2], height and width of the batch.
         boxes: float32 [B, M, 4], xyxy in pixels of the canvas; padding 0.
         labels: int32 [B, M], a class, -1 padding, -2 a region to ignore.
@@ -60,6 +128,10 @@ class BatchPlan:
     sizes: np.ndarray
     flips: np.ndarray
     colors: np.ndarray
+    warps: np.ndarray
+    offsets: np.ndarray
+    weights: np.ndarray
+    holes: np.ndarray
     canvas: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
@@ -73,45 +145,171 @@ def plan_batch(
     rng: np.random.Generator,
 ) -> BatchPlan:
     """Decides on a batch of the pictures `indices` [B]; `stored_sizes` [n, 2] are those of all."""
-    batch = len(indices)
-    stored = stored_sizes[indices]
-    full = _resized(stored, settings)
-    low, high = np.log(settings.scale_jitter)
-    scales = np.exp(rng.uniform(low, high, batch))
-    scaled = np.maximum((full * scales[:, None]).astype(np.int32), 1)
-    sizes = np.minimum(scaled, full)
-    crops = _random_crops(stored, sizes / scaled, rng)
-    flips = (rng.random(batch) < 0.5) & settings.flip
-    spread = settings.color_jitter
-    colors = rng.uniform(1.0 - spread, 1.0 + spread, (batch, 3)).astype(np.float32)
-    canvas = np.array([settings.max_side] * 2) if settings.square else sizes.max(axis=0)
-    canvas = -(-canvas // SIZE_DIVISOR) * SIZE_DIVISOR
+    if settings.min_sides:
+        settings = dataclasses.replace(settings, min_side=int(rng.choice(settings.min_sides)))
+    shown = _companions(indices, len(dataset), settings, rng)
+    all_shown = stored_sizes[np.concatenate(shown)]
+    full = resized_size(all_shown, settings.min_side, settings.max_side).numpy()
+    per_picture = np.split(full, np.cumsum([len(row) for row in shown])[:-1])
+    pictures = [
+        _plan_tiles(row, sizes, stored_sizes, settings, rng)
+        for row, sizes in zip(shown, per_picture, strict=True)
+    ]
+    extents = np.array([np.max([t.offset + t.size for t in tiles], axis=0) for tiles in pictures])
+    canvas = np.array([settings.max_side] * 2) if settings.square else extents.max(axis=0)
+    canvas = -(-canvas // settings.canvas_step) * settings.canvas_step
+    holes = [_random_holes(extent, settings, rng) for extent in extents]
     targets = [
-        move_boxes(*_objects(dataset, index, stored_sizes), crop, size, flip)
-        for index, crop, size, flip in zip(indices, crops, sizes, flips, strict=True)
+        _targets(dataset, stored_sizes, tiles, gaps, canvas)
+        for tiles, gaps in zip(pictures, holes, strict=True)
     ]
     boxes, labels = _pad_rows(targets)
     return BatchPlan(
-        indices,
-        crops,
-        sizes.astype(np.int32),
-        flips,
-        colors,
-        canvas.astype(np.int32),
-        boxes,
-        labels,
+        **_stack(pictures, settings.tiles),
+        holes=np.array(holes, np.int32).reshape(len(indices), settings.cutout, 4),
+        canvas=canvas.astype(np.int32),
+        boxes=boxes,
+        labels=labels,
     )
 
 
-def _resized(stored: np.ndarray, settings: AugmentSettings) -> np.ndarray:
-    return resized_size(stored, settings.min_side, settings.max_side).numpy()
+def _companions(
+    indices: np.ndarray, count: int, settings: AugmentSettings, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """For each picture, itself and those that it shares its canvas with."""
+    rows = []
+    for index in indices:
+        others = 0
+        if settings.mosaic and rng.random() < settings.mosaic:
+            others = 3
+        elif settings.mixup and rng.random() < settings.mixup:
+            others = 1
+        rows.append(np.concatenate([[index], rng.integers(0, count, others)]).astype(np.int64))
+    return rows
 
 
-def _random_crops(stored: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Windows of `shares` [B, 2] of pictures of `stored` sizes [B, 2], in whole pixels."""
-    window = np.clip(np.round(stored * shares), 1, stored).astype(np.int32)
-    corner = (rng.random(stored.shape) * (stored - window + 1)).astype(np.int32)
-    return np.concatenate([corner, window], axis=1)
+def _plan_tiles(
+    indices: np.ndarray,
+    full: np.ndarray,
+    stored_sizes: np.ndarray,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+) -> list[Tile]:
+    """The tiles of one training picture; `full` [T, 2] is what the size rule makes of each."""
+    if len(indices) == 4:
+        return _mosaic(indices, full, stored_sizes, settings, rng)
+    weight = 1.0 if len(indices) == 1 else _MIXUP_WEIGHT
+    tiles = []
+    for index, size in zip(indices, full, strict=True):
+        scale, place = _random_scale(settings, rng), np.zeros(2)
+        if settings.expand > 1.0 and rng.random() < 0.5:
+            scale, place = scale / rng.uniform(1.0, settings.expand), rng.random(2)
+        tile = _random_tile(index, stored_sizes[index], size, size, scale, settings, rng)
+        offset = (place * (size - tile.size + 1)).astype(np.int64)
+        tiles.append(dataclasses.replace(tile, offset=offset, weight=weight))
+    return tiles
+
+
+def _mosaic(
+    indices: np.ndarray,
+    full: np.ndarray,
+    stored_sizes: np.ndarray,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+) -> list[Tile]:
+    """Four pictures about a point, cut off by the size of the first; each touches the point."""
+    height, width = full[0]
+    center = np.maximum((full[0] * rng.uniform(*_MOSAIC_CENTER, 2)).astype(np.int64), 1)
+    tiles = []
+    for quadrant, index in enumerate(indices):
+        is_low, is_right = quadrant >= 2, quadrant % 2 == 1
+        room = np.where([is_low, is_right], [height, width] - center, center)
+        scale = _random_scale(settings, rng) * rng.uniform(*_MOSAIC_SCALE)
+        tile = _random_tile(
+            index, stored_sizes[index], full[quadrant], np.maximum(room, 1), scale, settings, rng
+        )
+        offset = np.where([is_low, is_right], center, np.maximum(center - tile.size, 0))
+        tiles.append(dataclasses.replace(tile, offset=offset))
+    return tiles
+
+
+def _random_scale(settings: AugmentSettings, rng: np.random.Generator) -> float:
+    return float(np.exp(rng.uniform(*np.log(settings.scale_jitter))))
+
+
+def _random_tile(
+    index: int,
+    stored: np.ndarray,
+    full: np.ndarray,
+    window: np.ndarray,
+    scale: float,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+) -> Tile:
+    """A picture at `scale` times its usual size `full`, or the part of it that fits `window`."""
+    scaled = np.maximum((full * scale).astype(np.int64), 1)
+    crop, size = random_window(stored, scaled, window, rng)
+    flip = bool(rng.random() < 0.5) and settings.flip
+    colors = rng.uniform(1.0 - settings.color_jitter, 1.0 + settings.color_jitter, 3)
+    warp = UNWARPED
+    if settings.rotation:
+        warp = affine(size, degrees=rng.uniform(-settings.rotation, settings.rotation))
+    if settings.rand_augment:
+        colors, warp = _rand_augment(colors, warp, size, settings, rng)
+    return Tile(int(index), crop, size, flip, colors, warp)
+
+
+def _rand_augment(
+    colors: np.ndarray,
+    warp: np.ndarray,
+    size: np.ndarray,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Adds to colours and warp what the operations drawn amount to, each up or down."""
+    signs = np.zeros(_RAND_OPERATIONS)
+    chosen = rng.choice(
+        _RAND_OPERATIONS, min(settings.rand_augment, _RAND_OPERATIONS), replace=False
+    )
+    signs[chosen] = rng.choice([-1.0, 1.0], len(chosen))
+    amounts = signs * settings.rand_strength
+    colors = colors * (1.0 + _RAND_COLOR * amounts[:3])
+    if not amounts[3:].any():
+        return colors, warp
+    further = affine(
+        size,
+        degrees=_RAND_DEGREES * amounts[3],
+        shear=(_RAND_SHEAR * amounts[4], _RAND_SHEAR * amounts[5]),
+        shift=(_RAND_SHIFT * amounts[6], _RAND_SHIFT * amounts[7]),
+    )
+    return colors, further @ np.concatenate([warp, [[0.0, 0.0, 1.0]]])
+
+
+def _random_holes(
+    extent: np.ndarray, settings: AugmentSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """int [cutout, 4], of which 0 to all are holes within `extent` (height, width)."""
+    holes = np.zeros((settings.cutout, 4), np.int64)
+    for row in range(rng.integers(0, settings.cutout + 1) if settings.cutout else 0):
+        sides = np.maximum((extent * rng.uniform(*_HOLE_SIDE, 2)).astype(np.int64), 1)
+        corner = (rng.random(2) * (extent - sides + 1)).astype(np.int64)
+        holes[row] = [*corner, *sides]
+    return holes
+
+
+def _targets(
+    dataset: DetectionDataset,
+    stored_sizes: np.ndarray,
+    tiles: list[Tile],
+    holes: np.ndarray,
+    canvas: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes [M, 4] and labels [M] of a training picture; slivers have the label -2."""
+    moved = [move_boxes(*_objects(dataset, t.index, stored_sizes), t) for t in tiles]
+    boxes, labels, shares = (np.concatenate(parts) for parts in zip(*moved, strict=True))
+    if holes.any():
+        shares = shares * (1.0 - hidden_shares(boxes, holes, canvas))
+    return boxes, np.where(shares < MIN_VISIBLE, -2, labels)
 
 
 def _objects(
@@ -125,35 +323,6 @@ def _objects(
     return dataset.boxes[rows][usable] * ratio, labels[usable]
 
 
-def move_boxes(
-    boxes: np.ndarray, labels: np.ndarray, crop: np.ndarray, size: np.ndarray, flip: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Takes boxes through crop, resize and flip.
-
-    Args:
-        boxes: [M, 4], xyxy in pixels of the stored picture.
-        labels: [M].
-        crop: y, x, height, width.
-        size: height, width after resizing.
-        flip: whether the result is mirrored left to right.
-
-    Returns:
-        float32 [m, 4] and int32 [m]: what lies in the crop, cut off at its borders. An object less
-        than `MIN_VISIBLE` of whose area is left has the label -2.
-    """
-    y, x, height, width = crop
-    cut = np.clip(boxes - [x, y, x, y], 0, [width, height, width, height])
-    visible = np.prod(cut[:, 2:] - cut[:, :2], axis=1)
-    share = visible / np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    labels = np.where(share < MIN_VISIBLE, -2, labels)
-    ratio = np.array([size[1] / width, size[0] / height] * 2)
-    moved = cut * ratio
-    if flip:
-        moved[:, [0, 2]] = size[1] - moved[:, [2, 0]]
-    kept = visible > 0
-    return moved[kept].astype(np.float32), labels[kept].astype(np.int32)
-
-
 def _pad_rows(targets: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     most = max(1, *(len(labels) for _, labels in targets), 1)
     boxes = np.zeros((len(targets), most, 4), np.float32)
@@ -162,3 +331,25 @@ def _pad_rows(targets: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray,
         boxes[row, : len(labels)] = image_boxes
         padded_labels[row, : len(labels)] = labels
     return boxes, padded_labels
+
+
+_NO_TILE = Tile(-1, np.array([0, 0, 1, 1]), np.ones(2, np.int64), weight=0.0)
+
+
+def _stack(pictures: list[list[Tile]], most: int) -> dict[str, np.ndarray]:
+    """The tiles of all pictures as the arrays of a `BatchPlan`."""
+    rows = [tiles + [_NO_TILE] * (most - len(tiles)) for tiles in pictures]
+
+    def stack(field: str, dtype: type) -> np.ndarray:
+        return np.array([[getattr(tile, field) for tile in tiles] for tiles in rows], dtype)
+
+    return {
+        "indices": stack("index", np.int64),
+        "crops": stack("crop", np.int32),
+        "sizes": stack("size", np.int32),
+        "flips": stack("flip", np.bool_),
+        "colors": stack("colors", np.float32),
+        "warps": stack("warp", np.float32),
+        "offsets": stack("offset", np.int32),
+        "weights": stack("weight", np.float32),
+    }

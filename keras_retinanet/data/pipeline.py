@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ import tensorflow as tf
 from keras_retinanet.data.augment import AugmentSettings, BatchPlan, plan_batch
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import decode_image
-from keras_retinanet.data.resize import pad_images, resize_images, resized_size
-
-Loader = Callable[[tf.Tensor], tf.Tensor]
+from keras_retinanet.data.render import Loader, paint, picture_arrays, picture_signature
+from keras_retinanet.data.resize import resize_images, resized_size
 
 
 def steps_per_epoch(dataset: DetectionDataset, batch_size: int) -> int:
@@ -93,70 +92,29 @@ def training_batches(
 
     def rows() -> Iterator[tuple]:
         for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
-            yield (
-                (plan.indices, plan.crops, plan.sizes, plan.flips, plan.colors),
-                plan.canvas,
-                {"boxes": plan.boxes, "labels": plan.labels},
-            )
-
-    def spec(dtype: tf.DType, *shape: int | None) -> tf.TensorSpec:
-        return tf.TensorSpec([batch_size, *shape], dtype)
+            targets = {"boxes": plan.boxes, "labels": plan.labels}
+            yield picture_arrays(plan), plan.canvas, targets
 
     plans = tf.data.Dataset.from_generator(
         rows,
         output_signature=(
-            (
-                spec(tf.int64),
-                spec(tf.int32, 4),
-                spec(tf.int32, 2),
-                spec(tf.bool),
-                spec(tf.float32, 3),
-            ),
+            picture_signature(batch_size, settings),
             tf.TensorSpec([2], tf.int32),
-            {"boxes": spec(tf.float32, None, 4), "labels": spec(tf.int32, None)},
+            {
+                "boxes": tf.TensorSpec([batch_size, None, 4], tf.float32),
+                "labels": tf.TensorSpec([batch_size, None], tf.int32),
+            },
         ),
     )
 
-    def render_batch(pictures: tuple, canvas: tf.Tensor, targets: dict) -> tuple:
-        def render(picture: tuple) -> tf.Tensor:
-            index, crop, size, flip, colors = picture
-            return _render(load(index), crop, size, flip, colors, canvas, padding_color)
-
-        spec = tf.TensorSpec([None, None, 3], tf.uint8)
-        return tf.map_fn(render, pictures, fn_output_signature=spec), targets
+    def render_batch(pictures: dict, canvas: tf.Tensor, targets: dict) -> tuple:
+        return tf.map_fn(
+            lambda picture: paint(picture, canvas, load, padding_color),
+            pictures,
+            fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
+        ), targets
 
     return plans.map(render_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-
-
-def _render(
-    image: tf.Tensor,
-    crop: tf.Tensor,
-    size: tf.Tensor,
-    flip: tf.Tensor,
-    colors: tf.Tensor,
-    canvas: tf.Tensor,
-    padding_color: Sequence[float],
-) -> tf.Tensor:
-    """One picture as planned: uint8 [H, W, 3] -> uint8 [canvas height, canvas width, 3]."""
-    y, x, height, width = tf.unstack(crop)
-    image = tf.cast(image[y : y + height, x : x + width], tf.float32)
-    image = tf.cond(
-        tf.reduce_all(size == crop[2:]), lambda: image, lambda: resize_images(image, size)
-    )
-    image = tf.cond(tf.reduce_all(colors == 1.0), lambda: image, lambda: _recolor(image, colors))
-    image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-    image = tf.cond(flip, lambda: image[:, ::-1], lambda: image)
-    return pad_images(image, canvas, [round(value) for value in padding_color])
-
-
-def _recolor(image: tf.Tensor, colors: tf.Tensor) -> tf.Tensor:
-    """Scales brightness, then contrast about the mean, then saturation about the grey value."""
-    brightness, contrast, saturation = tf.unstack(colors)
-    image = image * brightness
-    mean = tf.reduce_mean(image)
-    image = mean + (image - mean) * contrast
-    gray = tf.reduce_sum(image * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
-    return gray + (image - gray) * saturation
 
 
 def image_loader(dataset: DetectionDataset) -> Loader:
@@ -186,7 +144,7 @@ def _image_store(
     that training will ask for; otherwise each is decoded anew every time.
     """
     largest = resized_size(
-        dataset.sizes, settings.min_side, settings.max_side, max(1.0, settings.scale_jitter[1])
+        dataset.sizes, settings.largest_side, settings.max_side, max(1.0, settings.scale_jitter[1])
     ).numpy()
     stored_sizes = np.minimum(dataset.sizes, largest)
     lengths = stored_sizes.astype(np.int64).prod(axis=1) * 3

@@ -19,9 +19,12 @@ def box_area(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def _intersection(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    top_left = tf.maximum(boxes[..., :2], others[..., :2])
-    bottom_right = tf.minimum(boxes[..., 2:], others[..., 2:])
-    return box_area(tf.concat([top_left, bottom_right], axis=-1))
+    # Side by side and not as [..., 4]: of 100 objects by 200,000 anchors that would be 320 MB.
+    x_min, y_min, x_max, y_max = tf.unstack(boxes, axis=-1)
+    other_x_min, other_y_min, other_x_max, other_y_max = tf.unstack(others, axis=-1)
+    width = tf.minimum(x_max, other_x_max) - tf.maximum(x_min, other_x_min)
+    height = tf.minimum(y_max, other_y_max) - tf.maximum(y_min, other_y_min)
+    return tf.maximum(width, 0.0) * tf.maximum(height, 0.0)
 
 
 def pairwise_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:

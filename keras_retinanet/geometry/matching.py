@@ -58,9 +58,9 @@ def _match_image(
     iou = tf.where(is_object[:, None], pairwise_iou(boxes, anchors), -1.0)
     objects, status = match(iou)
     anchor_labels = tf.where(status == 0, tf.gather(labels, objects), status)
-    coverage = tf.where((labels == IGNORED)[:, None], pairwise_coverage(boxes, anchors), 0.0)
-    in_ignored = tf.reduce_max(coverage, axis=0) >= IGNORED_COVERAGE
-    anchor_labels = tf.where(in_ignored & (anchor_labels == BACKGROUND), IGNORED, anchor_labels)
+    regions = tf.boolean_mask(boxes, labels == IGNORED)  # mostly none
+    in_region = tf.reduce_any(pairwise_coverage(regions, anchors) >= IGNORED_COVERAGE, axis=0)
+    anchor_labels = tf.where(in_region & (anchor_labels == BACKGROUND), IGNORED, anchor_labels)
     return anchor_labels, tf.gather(boxes, objects)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,7 +15,7 @@ from keras_retinanet.data.augment import AugmentSettings
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource, read_dataset
 from keras_retinanet.layers.anchors import AnchorSettings
-from keras_retinanet.losses import FocalLoss, GIoULoss, SmoothL1
+from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
 from keras_retinanet.models.retinanet import RetinaNet
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
@@ -89,15 +90,12 @@ def load_part(
 
 
 def augment_settings(data: DataConfig) -> AugmentSettings:
-    low, high = data.scale_jitter
-    return AugmentSettings(
-        min_side=data.min_side,
-        max_side=data.max_side,
-        square=data.square,
-        flip=data.flip,
-        scale_jitter=(low, high),
-        color_jitter=data.color_jitter,
-    )
+    """The settings of `data` that have a namesake there."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(AugmentSettings):
+        value = getattr(data, field.name)
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return AugmentSettings(**values)
 
 
 def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
@@ -132,11 +130,18 @@ def compile_model(model: RetinaNet, config: Config) -> None:
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     model.compile(
         optimizer,
-        class_loss=FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma),
+        class_loss=_class_loss(config),
         box_loss=GIoULoss() if train.box_loss == "giou" else SmoothL1(),
         l2=train.weight_decay if train.optimizer == "sgd" else 0.0,
         clip_norm=train.clip_norm,
     )
+
+
+def _class_loss(config: Config) -> keras.losses.Loss:
+    train = config.train
+    if train.hard_examples is not None:
+        return HardExampleLoss(train.hard_examples)
+    return FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma)
 
 
 def base_learning_rate(config: Config) -> float:

@@ -3,30 +3,66 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_retinanet.data.augment import AugmentSettings, move_boxes, plan_batch
+from keras_retinanet.data.augment import AugmentSettings, plan_batch
 from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.tiles import Tile, affine, hidden_shares, move_boxes
 from tests.data_room.make import write_coco
 
 
 def test_moving_by_hand():
-    # crop 40 x 20 at (10, 20) doubled to 80 x 40 and mirrored
-    boxes = np.array([[20.0, 25, 30, 35]])
-    moved, labels = move_boxes(
-        boxes, np.array([4]), np.array([20, 10, 20, 40]), np.array([40, 80]), flip=True
-    )
+    # crop 40 x 20 at (10, 20) doubled to 80 x 40, mirrored, put at (100, 200)
+    tile = Tile(0, np.array([20, 10, 20, 40]), np.array([40, 80]), True, offset=[200, 100])
+    moved, labels, shares = move_boxes(np.array([[20.0, 25, 30, 35]]), np.array([4]), tile)
     # x: (20-10)*2 = 20 and 40, mirrored 80-40 = 40 and 60; y: (25-20)*2 = 10 and 30
-    np.testing.assert_allclose(moved, [[40, 10, 60, 30]])
+    np.testing.assert_allclose(moved, [[140, 210, 160, 230]])
     np.testing.assert_array_equal(labels, [4])
+    np.testing.assert_allclose(shares, [1.0])
 
 
-def test_slivers_become_regions_to_ignore_and_what_is_outside_goes():
+def test_a_quarter_turn_by_hand():
+    # about the middle (50, 50), clockwise: (x, y) -> (100 - y, x)
+    whole = np.array([0, 0, 100, 100])
+    tile = Tile(0, whole, np.array([100, 100]), warp=affine([100, 100], degrees=90))
+    moved, _, shares = move_boxes(np.array([[10.0, 20, 30, 60]]), np.array([0]), tile)
+    np.testing.assert_allclose(moved, [[40, 10, 80, 30]], atol=1e-9)
+    np.testing.assert_allclose(shares, [1.0])
+    # shifted by half the width: of a box from x = 40 to 80, 10 of 40 columns stay
+    tile = Tile(0, whole, np.array([100, 100]), warp=affine([100, 100], shift=(0.5, 0.0)))
+    moved, _, shares = move_boxes(np.array([[40.0, 0, 80, 10]]), np.array([0]), tile)
+    np.testing.assert_allclose(moved, [[90, 0, 100, 10]])
+    np.testing.assert_allclose(shares, [0.25])
+
+
+def test_hidden_shares_by_hand():
+    # two holes that overlap: 4 x 4 and 4 x 4 sharing 2 x 2, so 28 pixels, 14 of them in the box
+    holes = np.array([[0, 0, 4, 4], [2, 2, 4, 4], [0, 0, 0, 0]])
+    shares = hidden_shares(np.array([[0.0, 0, 10, 3], [8, 8, 9, 9]]), holes, np.array([10, 10]))
+    np.testing.assert_allclose(shares, [(12 + 2) / 30, 0])
+
+
+def test_slivers_become_regions_to_ignore_and_what_is_outside_goes(tmp_path):
     boxes = np.array([[0.0, 0, 40, 10], [-0.0, 0, 20, 10], [50, 50, 60, 60]])
-    moved, labels = move_boxes(
-        boxes, np.array([0, 1, 2]), np.array([0, 32, 64, 64]), np.array([64, 64]), flip=False
-    )
-    # 8 of 40 columns are left of the first (0.2 < 0.25), none of the second
-    np.testing.assert_array_equal(labels, [-2, 2])
+    tile = Tile(0, np.array([0, 32, 64, 64]), np.array([64, 64]))
+    moved, labels, shares = move_boxes(boxes, np.array([0, 1, 2]), tile)
+    # 8 of 40 columns are left of the first, none of the second
+    np.testing.assert_array_equal(labels, [0, 2])
+    np.testing.assert_allclose(shares, [0.2, 1.0])
     np.testing.assert_allclose(moved, [[0, 0, 8, 10], [18, 50, 28, 60]])
+    # in a plan, less than a quarter means -2: enlarged fourfold, a window may hold just a sliver
+    dataset = read_coco(*write_coco(tmp_path / "d", count=4))
+    options = AugmentSettings(64, 200, scale_jitter=(4.0, 4.0))
+    rng = np.random.default_rng(0)
+    plans = [plan_batch(dataset, dataset.sizes, np.array([0]), options, rng) for _ in range(60)]
+    (box,) = dataset.boxes[dataset.rows(0)]
+    whole = np.prod(box[2:] - box[:2])
+    seen = set()
+    for plan in plans:
+        for box, label in zip(plan.boxes[0], plan.labels[0], strict=True):
+            if label != -1:
+                share = np.prod(box[2:] - box[:2]) / (16 * whole)
+                assert (label == -2) == (share < 0.25)
+                seen.add(int(label))
+    assert -2 in seen
 
 
 @settings(max_examples=80, deadline=None)
@@ -47,20 +83,16 @@ def test_boxes_follow_their_pixels(seed):
     drawn = np.kron(visible, np.ones((factor, factor), bool))
     drawn = drawn[:, ::-1] if flip else drawn
 
-    moved, labels = move_boxes(
-        np.array([[x0, y0, x1, y1]], float),
-        np.array([0]),
-        np.array([top, left, crop_h, crop_w]),
-        np.array([crop_h, crop_w]) * factor,
-        flip,
-    )
+    tile = Tile(0, np.array([top, left, crop_h, crop_w]), np.array([crop_h, crop_w]) * factor, flip)
+    moved, labels, shares = move_boxes(np.array([[x0, y0, x1, y1]], float), np.array([7]), tile)
     if not visible.any():
         assert len(moved) == 0
         return
     rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
     expected = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     np.testing.assert_allclose(moved, [expected])
-    assert labels[0] == (0 if visible.sum() / mask.sum() >= 0.25 else -2)
+    assert labels.tolist() == [7]
+    np.testing.assert_allclose(shares, [visible.sum() / mask.sum()])
 
 
 @settings(max_examples=30, deadline=None)
@@ -80,14 +112,15 @@ def test_plans_fit_their_canvas(tmp_path_factory, seed, square, jitter):
     assert (plan.canvas % 32 == 0).all()
     assert (plan.sizes <= plan.canvas).all()
     assert not square or plan.canvas.tolist() == [128, 128]
+    assert plan.indices.shape == (3, 1) and plan.holes.shape == (3, 0, 4)
     stored = dataset.sizes[plan.indices]
-    assert (plan.crops[:, 2:] >= 1).all()
-    assert (plan.crops[:, :2] + plan.crops[:, 2:] <= stored).all()
+    assert (plan.crops[..., 2:] >= 1).all()
+    assert (plan.crops[..., :2] + plan.crops[..., 2:] <= stored).all()
     for boxes, labels, size in zip(plan.boxes, plan.labels, plan.sizes, strict=True):
         real = boxes[labels != -1]
         assert (real[:, 2:] > real[:, :2]).all()
         assert (real >= 0).all()
-        assert (real <= np.tile(size[::-1], 2) + 1e-3).all()
+        assert (real <= np.tile(size[0, ::-1], 2) + 1e-3).all()
     assert (plan.labels[2] == -1).all()  # the picture without objects
     assert (np.abs(plan.colors - 1) <= 0.3).all()
 
@@ -96,9 +129,12 @@ def test_nothing_happens_when_nothing_is_asked_for(tmp_path):
     dataset = read_coco(*write_coco(tmp_path / "d", count=4))
     options = AugmentSettings(64, 200, flip=False)
     plan = plan_batch(dataset, dataset.sizes, np.array([1]), options, np.random.default_rng(0))
-    np.testing.assert_array_equal(plan.crops[0], [0, 0, *dataset.sizes[1]])
-    np.testing.assert_array_equal(plan.sizes[0], dataset.sizes[1])
-    np.testing.assert_array_equal(plan.colors, [[1, 1, 1]])
+    np.testing.assert_array_equal(plan.crops, [[[0, 0, *dataset.sizes[1]]]])
+    np.testing.assert_array_equal(plan.sizes, [[dataset.sizes[1]]])
+    np.testing.assert_array_equal(plan.colors, [[[1, 1, 1]]])
+    np.testing.assert_array_equal(plan.warps, [[np.eye(2, 3)]])
+    np.testing.assert_array_equal(plan.offsets, [[[0, 0]]])
+    np.testing.assert_array_equal(plan.weights, [[1]])
     np.testing.assert_allclose(plan.boxes[0], dataset.boxes[dataset.rows(1)])
 
 
@@ -118,8 +154,8 @@ def test_jitter_covers_its_range(tmp_path, seed):
     rng = np.random.default_rng(seed)
     indices = np.zeros(400, int)
     plan = plan_batch(dataset, dataset.sizes, indices, options, rng)
-    shrunk = plan.sizes[:, 0] / 640
-    zoomed = 64 / plan.crops[:, 2]
+    shrunk = plan.sizes[:, 0, 0] / 640
+    zoomed = 64 / plan.crops[:, 0, 2]
     assert shrunk.min() < 0.55
     assert zoomed.max() > 1.8
     assert 0.4 < (shrunk < 1).mean() < 0.6  # log-uniform: as often down as up

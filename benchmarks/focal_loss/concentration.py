@@ -1,0 +1,62 @@
+"""The paper's Figure 4: how the loss of a trained model concentrates on few anchors with gamma."""
+
+from __future__ import annotations
+
+import pathlib
+
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+import keras_retinanet as kr
+from keras_retinanet.config import load_config
+from keras_retinanet.data.pipeline import image_stream
+from keras_retinanet.geometry.matching import match_anchors
+from keras_retinanet.models.inference import prepare_images
+from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training.build import load_datasets
+from keras_retinanet.training.run_folder import load_model
+
+GAMMAS = (0.0, 0.5, 1.0, 2.0)
+PICTURES = 100
+
+
+def anchor_losses(
+    model: RetinaNet, dataset: kr.DetectionDataset
+) -> dict[str, dict[float, np.ndarray]]:
+    """The loss without alpha of every foreground and background anchor of some pictures."""
+    parts: dict[str, dict[float, list]] = {
+        part: {gamma: [] for gamma in GAMMAS} for part in ("foreground", "background")
+    }
+    for index, image in image_stream(dataset).take(PICTURES):
+        prepared, size = prepare_images(image, model)
+        outputs = model.network(prepared[None], training=False)
+        rows = dataset.rows(int(index))
+        ratio = size / tf.shape(image)[:2]
+        boxes = dataset.boxes[rows] * tf.cast(tf.tile(ratio[::-1], [2]), tf.float32)
+        anchors = tf.concat(outputs["anchors"], axis=0)
+        labels, _ = match_anchors(anchors, boxes[None], dataset.labels[rows][None])
+        for gamma in GAMMAS:
+            loss = kr.FocalLoss(alpha=None, gamma=gamma)(labels, outputs["class_logits"])
+            parts["foreground"][gamma].append(loss[labels >= 0].numpy())
+            parts["background"][gamma].append(loss[labels == -1].numpy())
+    return {
+        part: {gamma: np.concatenate(losses) for gamma, losses in by_gamma.items()}
+        for part, by_gamma in parts.items()
+    }
+
+
+def draw_concentration(run: pathlib.Path, target: pathlib.Path) -> None:
+    """Draws the cumulative normalised loss of the model in `run`, from the easiest anchor on."""
+    config = load_config(str(run / "config.yaml"))
+    losses = anchor_losses(load_model(run), load_datasets(config.data, config.train.seed)[1])
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    for axis, (part, by_gamma) in zip(axes, losses.items(), strict=True):
+        for gamma, values in by_gamma.items():
+            cumulative = np.cumsum(np.sort(values.astype(np.float64)))
+            share = np.linspace(0, 1, len(cumulative))
+            axis.plot(share, cumulative / cumulative[-1], label=f"gamma = {gamma:g}")
+        axis.set(xlabel=f"share of the {part} anchors", ylabel="cumulative normalised loss")
+        axis.legend()
+    figure.savefig(target, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,170 @@
+"""One stored picture's way onto the canvas of a training picture, in numbers, boxes included."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+# An object of which cropping, warping and holes leave less than this share is not trained on, and
+# what is left of it is a region to ignore: neither an example of its class nor background.
+MIN_VISIBLE = 0.25
+
+UNWARPED = np.eye(2, 3)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tile:
+    """A window of a stored picture: resized, recoloured, mirrored, warped, put somewhere.
+
+    Attributes:
+        index: of the picture in its data set.
+        crop: int [4], y, x, height, width of the window in the stored picture.
+        size: int [2], height and width that it is resized to.
+        flip: whether it is then mirrored left to right.
+        colors: [3], factors of brightness, contrast and saturation; 1 changes nothing.
+        warp: [2, 3], what it is then warped by, from (x, y, 1) to (x, y) in pixels of the resized
+            window; what leaves the window is lost.
+        offset: int [2], y and x of its corner on the canvas.
+        weight: its share of the canvas' colour where pictures are blended.
+    """
+
+    index: int
+    crop: np.ndarray
+    size: np.ndarray
+    flip: bool = False
+    colors: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(3))
+    warp: np.ndarray = dataclasses.field(default_factory=lambda: UNWARPED)
+    offset: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
+    weight: float = 1.0
+
+
+def random_window(
+    stored: np.ndarray, scaled: np.ndarray, window: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crop and size for a picture enlarged to more than a window: a part of it, drawn at random.
+
+    Args:
+        stored: [2], height and width of the stored picture.
+        scaled: int [2], those that the whole of it would be resized to.
+        window: int [2], those of the room there is.
+
+    Returns:
+        `Tile.crop`, in whole pixels of the stored picture, and `Tile.size`.
+    """
+    size = np.minimum(scaled, window)
+    extent = np.clip(np.round(stored * (size / scaled)), 1, stored).astype(np.int64)
+    corner = (rng.random(2) * (stored - extent + 1)).astype(np.int64)
+    return np.concatenate([corner, extent]), size
+
+
+def affine(
+    size: np.ndarray,
+    *,
+    degrees: float = 0.0,
+    shear: tuple[float, float] = (0.0, 0.0),
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
+    """The warp [2, 3] that shears, then turns a window about its middle, then shifts it.
+
+    Args:
+        size: [2], height and width of the window.
+        degrees: clockwise, as one looks at the picture.
+        shear: x by y, y by x.
+        shift: x and y, in shares of the window's sides.
+    """
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.array([[1.0, shear[0]], [shear[1], 1.0]])
+    width_height = np.asarray(size, float)[::-1]
+    middle = width_height / 2
+    move = middle - linear @ middle + np.asarray(shift) * width_height
+    return np.concatenate([linear, move[:, None]], axis=1)
+
+
+def move_boxes(
+    boxes: np.ndarray, labels: np.ndarray, tile: Tile
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Takes boxes the way of a tile.
+
+    Args:
+        boxes: [M, 4], xyxy in pixels of the stored picture.
+        labels: [M].
+
+    Returns:
+        float [m, 4], int [m] and float [m] of what lies in the window, cut off at its borders: the
+        boxes on the canvas, their labels, and the share of each that is left. A warped box is the
+        smallest upright one about what is left of the warped rectangle.
+    """
+    y, x, height, width = tile.crop
+    size_y, size_x = tile.size
+    cut = np.clip(boxes - [x, y, x, y], 0, [width, height, width, height])
+    share = _areas(cut) / _areas(boxes)
+    moved = cut * ([size_x / width, size_y / height] * 2)
+    if tile.flip:
+        moved = np.stack([size_x - moved[:, 2], moved[:, 1], size_x - moved[:, 0], moved[:, 3]], 1)
+    if tile.warp is not UNWARPED:
+        moved, left = _warp_boxes(moved, tile.warp, tile.size)
+        share = share * left
+    kept = share > 0
+    offset_yxyx = np.tile(tile.offset, 2)
+    return (moved + offset_yxyx[[1, 0, 3, 2]])[kept], labels[kept], share[kept]
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+
+
+def _warp_boxes(
+    boxes: np.ndarray, warp: np.ndarray, size: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes [M, 4] about the warped rectangles within the window, and the shares [M] left."""
+    hulls, shares = np.zeros_like(boxes), np.zeros(len(boxes))
+    corners = boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]  # [M, 4 corners, (x, y)]
+    quads = corners @ warp[:, :2].T + warp[:, 2]
+    for row, quad in enumerate(quads):
+        inside = _cut_off(quad, size)
+        if len(inside) and (area := _polygon_area(quad)) > 0:
+            hulls[row] = [*inside.min(axis=0), *inside.max(axis=0)]
+            shares[row] = _polygon_area(inside) / area
+    return np.clip(hulls, 0, np.tile(size[::-1], 2)), shares  # rounding leaves -1e-16
+
+
+def _cut_off(polygon: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The part of a convex polygon [V, 2] within (0, 0) to the window's (width, height).
+
+    Sutherland and Hodgman 1974: one border after the other.
+    """
+    for axis, limit, sign in ((0, 0, 1), (1, 0, 1), (0, size[1], -1), (1, size[0], -1)):
+        depth = sign * (polygon[:, axis] - limit)  # how far inside each corner lies
+        corners = []
+        for here in range(len(polygon)):
+            before = here - 1
+            if (depth[before] < 0) != (depth[here] < 0):
+                share = depth[before] / (depth[before] - depth[here])
+                corners.append(polygon[before] + share * (polygon[here] - polygon[before]))
+            if depth[here] >= 0:
+                corners.append(polygon[here])
+        polygon = np.array(corners).reshape(-1, 2)
+    return polygon
+
+
+def _polygon_area(polygon: np.ndarray) -> float:
+    x, y = polygon.T
+    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
+
+
+def hidden_shares(boxes: np.ndarray, holes: np.ndarray, canvas: np.ndarray) -> np.ndarray:
+    """The share of each box [M, 4] xyxy that lies under holes [H, 4] (y, x, height, width): [M].
+
+    Counted in whole pixels of the canvas (height, width).
+    """
+    covered = np.zeros(canvas, np.int64)
+    for y, x, height, width in holes:
+        covered[y : y + height, x : x + width] = 1
+    sums = np.pad(covered, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    first = np.floor(boxes[:, :2]).astype(int)
+    last = np.minimum(np.ceil(boxes[:, 2:]).astype(int), canvas[::-1])
+    (x0, y0), (x1, y1) = first.T, last.T
+    hidden = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return hidden / np.maximum((x1 - x0) * (y1 - y0), 1)
