@@ -177,9 +177,9 @@ def _read_frame(record: ImageRecord) -> _Frame:
 
 def _check_folder(records: Sequence[ImageRecord], folder: str, source: str) -> None:
     """One line, not one for each image, where the wrong folder was named."""
-    if not any(record.encoded or os.path.lexists(record.file) for record in records):
+    if all(record.encoded is None and not os.path.lexists(record.file) for record in records):
         first = f"{records[0].name}, " if records[0].name else ""
-        name = os.path.relpath(records[0].file, folder) if records[0].problem is None else "no file"
+        name = os.path.relpath(records[0].file, folder) if records[0].file else "no file"
         raise DataError(
             f"{source}: none of its {len(records)} images ({first}{name}, and so on) is in the "
             f"folder {folder}; name the folder that the names of the images start from"

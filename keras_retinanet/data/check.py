@@ -66,7 +66,9 @@ def read_part(
         with all_faults_listed():
             return read(), []
     except DataError as error:
-        first, *rest = str(error).split("\n  ")
+        # Half a surrogate pair, which JSON can hold, could not be printed.
+        text = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+        first, *rest = text.split("\n  ")
         return None, [Finding(FATAL, "cannot be read", part, line) for line in rest or [first]]
 
 

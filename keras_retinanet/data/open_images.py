@@ -121,7 +121,8 @@ def _image(
         try:
             rows[image_id] = records.add_image(folder.find(image_id), name=name)
         except DataError as error:
-            rows[image_id] = records.add_image("", name=name, problem=str(error))
+            file = os.path.join(folder.folder, image_id)
+            rows[image_id] = records.add_image(file, name=name, problem=str(error))
     return rows[image_id]
 
 

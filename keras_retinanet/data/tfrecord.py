@@ -16,7 +16,7 @@ from keras_retinanet.data.records import Classes, Records
 from keras_retinanet.data.text import finite_numbers
 
 # What the shards of a folder have in their names.
-SUFFIXES = (".tfrecord", ".record", ".tfrecords")
+_SUFFIXES = (".tfrecord", ".record", ".tfrecords")
 
 _BOX = "image/object/bbox/"
 _TEXT, _LABEL = "image/object/class/text", "image/object/class/label"
@@ -86,7 +86,7 @@ def record_files(source: str) -> list[str]:
 
 def is_record(file: str) -> bool:
     """Whether a file is one of TFRecord by its name: x.tfrecord, or x.tfrecord-00000-of-00010."""
-    return os.path.splitext(file)[1].partition("-")[0] in SUFFIXES
+    return os.path.splitext(file)[1].partition("-")[0] in _SUFFIXES
 
 
 def _examples(file: str) -> Iterator[_Example]:

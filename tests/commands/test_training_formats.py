@@ -34,4 +34,5 @@ def test_two_steps_on_each_format(data, name, tmp_path):
     )
     assert "no data.val: 1 of 4 images are split off" in out
     assert "3 training and 1 validation images, 2 classes" in out
+    assert "anchors: " in out
     assert (tmp_path / "run" / "last.keras").exists()

@@ -171,6 +171,15 @@ def test_all_faults_of_a_file_are_findings(tmp_path):
     assert {(f.severity, f.kind, f.part) for f in found} == {(FATAL, "cannot be read", "val")}
 
 
+def test_what_cannot_be_printed_is_spelt_out(tmp_path):
+    (tmp_path / "a.json").write_text(
+        '{"images": [{"id": 1, "file_name": "\\ud800.jpg"}], '
+        '"annotations": [], "categories": [{"id": 1, "name": "a"}]}'
+    )
+    _, (finding,) = read_part("train", lambda: read_coco(tmp_path / "a.json", tmp_path))
+    assert "\\ud800.jpg" in finding.text
+
+
 def test_statistics_by_hand(tmp_path):
     rows = [*GOOD, (0, 1, [0, 0, 20, 80]), (0, 2, [0, 0, 9, 9], 1), (0, 1, [0, 0, 0, 9])]
     numbers = statistics(write(tmp_path, *rows, images=("a", "b", "c")))

@@ -136,6 +136,32 @@ def test_every_format_to_every_other(source, first, tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted(["first", *WRITERS])  # nothing half-written
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """500 boxes at random, with three decimals, on an image of 5,000 x 3,000 pixels."""
+    folder = tmp_path_factory.mktemp("many")
+    write_image(folder / "a.jpg", 3000, 5000)
+    corners = np.random.default_rng(0).uniform(0, [4990, 2990], (500, 2))
+    sides = np.random.default_rng(1).uniform(0.05, [4990, 2990] - corners)
+    boxes = np.round(np.concatenate([corners, sides], axis=1), 3).tolist()
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": box} for i, box in enumerate(boxes)
+        ],
+        "categories": [{"id": 1, "name": "dog"}],
+    }
+    (folder / "a.json").write_text(json.dumps(content))
+    return read_coco(folder / "a.json", folder)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_boxes_keep_a_hundredth_of_a_pixel_on_large_images(many, name, tmp_path):
+    written, _ = convert(many, name, tmp_path / "out")
+    data = read_dataset(written)
+    np.testing.assert_allclose(data.annotated_xywh, many.annotated_xywh, atol=0.002)
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_is_written_is_found_by_itself(source, name, tmp_path):
     written, _ = convert(source, name, tmp_path / "out")

@@ -85,6 +85,12 @@ def test_a_fault_is_one_line(paths, line, expected):
     assert expected.replace("{images}", str(paths[1])) in message
 
 
+def test_the_wrong_folder_is_one_line(paths, tmp_path):
+    (tmp_path / "empty").mkdir()
+    message = one_fault(read_open_images, paths[0], tmp_path / "empty", CLASSES)
+    assert "none of its 2 images (line 2, a1, and so on) is in the folder" in message
+
+
 @pytest.mark.parametrize(
     ("contents", "expected"),
     [

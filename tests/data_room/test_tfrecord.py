@@ -167,6 +167,11 @@ def test_damaged_files(file):
     assert "the data set is empty" in one_fault(read_tfrecord, file)
 
 
+def test_records_without_images_are_not_taken_for_a_wrong_folder(file):
+    write(file, *[example(encoded=None)] * 2)
+    assert len(all_faults(read_tfrecord, file)) == 3
+
+
 def test_all_faults_are_listed(file):
     write(file, example(texts=[""]), example(encoded=b"text"))
     first, *lines = all_faults(read_tfrecord, file)
