@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from keras_retinanet.data.assemble import repeats, show
 from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
-from keras_retinanet.data.records import Classes, ImageFolder, Records, list_folder
+from keras_retinanet.data.folders import ImageFolder, list_folder
+from keras_retinanet.data.records import Classes, Records
 from keras_retinanet.data.text import finite_numbers, read_text
 from keras_retinanet.data.written import WrittenObject, decimal, written_objects
 

@@ -12,7 +12,8 @@ from typing import Any
 from keras_retinanet.data.assemble import show
 from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import DataError, DetectionDataset
-from keras_retinanet.data.records import Classes, Records, list_folder
+from keras_retinanet.data.folders import list_folder
+from keras_retinanet.data.records import Classes, Records
 from keras_retinanet.data.text import finite_numbers, read_text
 from keras_retinanet.data.written import written_objects
 from keras_retinanet.files import write_json

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from keras_retinanet.data.assemble import show
 from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import DataError, DetectionDataset
-from keras_retinanet.data.records import Classes, ImageFolder, Records, list_folder
+from keras_retinanet.data.folders import ImageFolder, list_folder
+from keras_retinanet.data.records import Classes, Records
 from keras_retinanet.data.text import finite_numbers, read_text
 from keras_retinanet.data.written import decimal, written_objects
 

@@ -1,5 +1,7 @@
 """The table of formats: what is found by itself, what each needs, and what training makes of it."""
 
+import dataclasses
+
 import pytest
 
 from keras_retinanet.config import _CHOICES, DataConfig, DataPart
@@ -139,3 +141,11 @@ def test_another_split_lies_in_the_same_annotations(tmp_path):
     assert [train.files, val.files] == [
         (f"{tmp_path}/images/{part}/{part}.jpg",) for part in ("train", "val")
     ]
+
+
+def test_a_data_set_of_tensorflow_datasets_is_read_by_name_and_split(monkeypatch):
+    asked = {}
+    tfds = dataclasses.replace(FORMATS["tfds"], read=lambda **fields: asked.update(fields))
+    monkeypatch.setitem(FORMATS, "tfds", tfds)
+    read_dataset(DataSource(name="voc/2012", split="train"), known=[Category(1, "dog")])
+    assert asked == {"name": "voc/2012", "split": "train"}
