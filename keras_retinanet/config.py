@@ -261,6 +261,13 @@ def _fields(group: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
 _TYPES = dict(_fields(Config))
 
 
+def setting_lines() -> list[str]:
+    """Every setting with its default, "key=value", as a recipe that says nothing has them."""
+    config = OmegaConf.structured(Config)
+    values = {key: OmegaConf.select(config, key) for key in _TYPES}
+    return [f"{key}={'null' if value is None else value}" for key, value in values.items()]
+
+
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
         if isinstance(value, Mapping):

@@ -2,7 +2,13 @@ import dataclasses
 
 import pytest
 
-from keras_retinanet.config import ConfigError, config_names, load_config, save_config
+from keras_retinanet.config import (
+    ConfigError,
+    config_names,
+    load_config,
+    save_config,
+    setting_lines,
+)
 
 
 def test_defaults_are_the_papers():
@@ -103,3 +109,11 @@ def test_unknown_recipes_and_broken_files(tmp_path):
 
 def test_config_is_plain_dataclasses():
     assert dataclasses.is_dataclass(load_config("small").model.anchors)
+
+
+def test_every_setting_is_listed_as_it_can_be_typed(tmp_path):
+    lines = setting_lines()
+    assert {"train.steps=90000", "model.backbone=resnet50", "data.val.images=null"} <= set(lines)
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("")
+    assert load_config(str(empty), lines) == load_config(str(empty))

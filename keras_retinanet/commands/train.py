@@ -8,7 +8,7 @@ import sys
 from absl import flags
 
 from keras_retinanet.commands import common
-from keras_retinanet.config import load_config
+from keras_retinanet.config import load_config, setting_lines
 from keras_retinanet.training import train
 from keras_retinanet.training.run_folder import RunFolder
 
@@ -18,7 +18,10 @@ USAGE = """Trains RetinaNet and writes models, metrics and drawn predictions int
   retinanet-train --config shapes --output_dir run train.minutes=5
   retinanet-train --output_dir run --resume
 
-Words that are no flags are settings, key=value; docs/configuration.md lists them."""
+Words that are no flags are settings, key=value. These are all of them with their defaults, the
+paper's; a recipe changes some, and its run folder's config.yaml has what came of it:
+
+  """ + "\n  ".join(setting_lines())
 
 FLAGS = common.new_flags()
 flags.DEFINE_string(

@@ -38,5 +38,10 @@ class NormalizeImages(keras.layers.Layer):
             images = images[..., ::-1]
         return (images - tf.constant(self.mean, tf.float32)) / tf.constant(self.std, tf.float32)
 
+    @property
+    def padding_color(self) -> tuple[float, ...]:
+        """The RGB colour that is 0 once normalised, to pad images with."""
+        return self.mean[::-1] if self.bgr else self.mean
+
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "mean": self.mean, "std": self.std, "bgr": self.bgr}

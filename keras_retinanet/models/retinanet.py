@@ -119,7 +119,7 @@ class RetinaNet(keras.Model):
             # The same layers with one output more: what training and detection need, users do not.
             self.network = keras.Model(images, {**outputs, "anchors": level_anchors})
         self.backbone = backbone_model
-        self.padding_color = normalize.mean[::-1] if normalize.bgr else normalize.mean
+        self.padding_color = normalize.padding_color
         self.categories = tuple((int(id_), str(name)) for id_, name in categories)
         self.min_side = min_side
         self.max_side = max_side

@@ -293,8 +293,27 @@ def test_help_needs_nothing(tmp_path):
 
 
 def test_the_scripts_in_bin_run_their_commands():
-    for name in ("train", "evaluate", "predict", "export", "convert", "check"):
+    for name in ("train", "evaluate", "predict", "export", "convert", "check", "debug"):
         script = ROOT / "bin" / f"retinanet-{name}"
         assert os.access(script, os.X_OK)
         assert f"keras_retinanet.commands.{name} import run" in script.read_text()
     assert shutil.which("bash")
+
+
+@pytest.mark.slow
+def test_debug_draws_what_training_shows(tmp_path):
+    write_coco(tmp_path / "data", count=4)
+    out, _ = run(
+        *("debug", "--config", "small", "--output_dir", "seen", "--pictures", 3),
+        *(*data_arguments("data"), "data.mosaic=1"),
+        cwd=tmp_path,
+    )
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
+        "000.png",
+        "001.png",
+        "002.png",
+    ]
+    assert "3 pictures: seen" in out
+    wrong = ("debug", "--output_dir", "other", *data_arguments("data"), "data.rotation=90")
+    assert "rotation lies in 0 to 45 degrees" in error_line(*wrong, cwd=tmp_path)
+    assert not (tmp_path / "other").exists()

@@ -1,0 +1,69 @@
+"""retinanet-debug: draws what a training would show to the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from absl import flags
+from PIL import Image
+
+from keras_retinanet.commands import common
+from keras_retinanet.config import load_config
+from keras_retinanet.data.pipeline import training_batches
+from keras_retinanet.evaluation.training_view import draw_targets, training_anchors
+from keras_retinanet.files import write_atomically
+from keras_retinanet.layers.anchors import AnchorSettings
+from keras_retinanet.models.backbones import image_normalization
+from keras_retinanet.training.build import augment_settings, load_datasets
+
+USAGE = """Draws training pictures as the model will see them: resized, varied, with their boxes.
+
+  retinanet-debug --output_dir seen data.train.annotations=train.json data.train.images=images
+
+A box is green where an anchor answers for it, red where none does, yellow if it is a region to
+ignore; the anchors are blue. Takes the --config and the settings of retinanet-train."""
+
+FLAGS = common.new_flags()
+flags.DEFINE_string(
+    "config", "custom", "Name of a recipe in configs/, or a YAML file.", flag_values=FLAGS
+)
+flags.DEFINE_string("output_dir", None, "Where the pictures go.", flag_values=FLAGS)
+flags.DEFINE_integer("pictures", 16, "How many are drawn.", lower_bound=1, flag_values=FLAGS)
+
+
+def main(overrides: list[str]) -> int:
+    config = load_config(FLAGS.config, overrides)
+    train, _, notes = load_datasets(config.data, config.train.seed)
+    for note in notes:
+        print(note)
+    anchors = AnchorSettings(**dataclasses.asdict(config.model.anchors))
+    batches = training_batches(
+        train,
+        augment_settings(config.data),
+        batch_size=1,
+        padding_color=image_normalization(config.model.backbone).padding_color,
+        seed=config.train.seed,
+    )
+    output = pathlib.Path(FLAGS.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+    objects = missed = 0
+    for number, (images, targets) in enumerate(batches.take(FLAGS.pictures).as_numpy_iterator()):
+        picture, count, without = draw_targets(
+            images[0],
+            targets["boxes"][0],
+            targets["labels"][0],
+            training_anchors(anchors, *images.shape[1:3]),
+        )
+        objects, missed = objects + count, missed + without
+        with write_atomically(output / f"{number:03d}.png") as temporary:
+            Image.fromarray(picture).save(temporary)
+    print(
+        f"no anchor answers for {missed} of {objects} objects; {FLAGS.pictures} pictures: {output}"
+    )
+    return 0
+
+
+def run() -> None:
+    """The console entry point."""
+    common.run(main, FLAGS, USAGE, required=("output_dir",))
