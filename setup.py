@@ -5,7 +5,7 @@ import pathlib
 import setuptools
 
 ROOT = pathlib.Path(__file__).parent
-COMMANDS = ("train", "evaluate", "predict", "export", "debug")
+COMMANDS = ("train", "evaluate", "predict", "export", "convert", "check", "debug")
 
 setuptools.setup(
     name="retinanet-keras",

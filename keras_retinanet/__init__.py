@@ -17,9 +17,18 @@ if keras.backend.backend() != "tensorflow":
     )
 
 from keras_retinanet.data.augment import AugmentSettings
+from keras_retinanet.data.classes import read_classes
 from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.csv_table import read_csv
 from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.kitti import read_kitti
+from keras_retinanet.data.labelme import read_labelme
+from keras_retinanet.data.open_images import read_open_images
 from keras_retinanet.data.pipeline import training_batches
+from keras_retinanet.data.tfds_reader import read_tfds
+from keras_retinanet.data.tfrecord import read_tfrecord
+from keras_retinanet.data.voc import read_voc
+from keras_retinanet.data.yolo import read_yolo
 from keras_retinanet.export.saved_model import export_saved_model
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
 from keras_retinanet.layers.decode_boxes import DecodeBoxes
@@ -45,6 +54,15 @@ __all__ = [
     "SmoothL1",
     "callbacks",
     "export_saved_model",
+    "read_classes",
     "read_coco",
+    "read_csv",
+    "read_kitti",
+    "read_labelme",
+    "read_open_images",
+    "read_tfds",
+    "read_tfrecord",
+    "read_voc",
+    "read_yolo",
     "training_batches",
 ]

@@ -51,7 +51,7 @@ class ModelConfig:
 
 @dataclasses.dataclass
 class DataPart:
-    """Where one part lies: COCO JSON file and image folder, or the split of a TFDS data set."""
+    """Where one part lies: its annotations and the folder of its images, or the name of a split."""
 
     annotations: str | None = None
     images: str | None = None
@@ -62,12 +62,15 @@ class DataPart:
 class DataConfig:
     """What is trained on, and how it is resized and varied; see `data.augment.AugmentSettings`.
 
-    `format` is "coco" (annotation file and image folder) or "tfds" (`name` and splits). Without a
+    `format` "auto" goes by what the annotations look like; docs/formats.md says what each format
+    takes. `name` is a data set of TensorFlow Datasets. `classes` is a file that lists the classes,
+    for formats that do not: without it they are those that occur in the training part. Without a
     validation part, `val_fraction` of the training images are split off.
     """
 
-    format: str = "coco"
+    format: str = "auto"
     name: str | None = None
+    classes: str | None = None
     train: DataPart = dataclasses.field(default_factory=DataPart)
     val: DataPart = dataclasses.field(default_factory=DataPart)
     val_fraction: float = 0.1
@@ -160,7 +163,10 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "model.backbone_norm": (None, "frozen", "trainable", "sync"),
     "model.head_norm": (None, "batch", "group"),
     "model.p6_from": ("c5", "p5"),
-    "data.format": ("coco", "tfds"),
+    "data.format": (
+        *("auto", "coco", "voc", "csv", "yolo", "kitti", "open_images", "labelme"),
+        *("tfrecord", "tfds"),
+    ),
     "train.optimizer": ("sgd", "adamw"),
     "train.schedule": ("step", "cosine"),
     "train.box_loss": ("smooth_l1", "giou"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import traceback
 from collections.abc import Callable
 
 import tensorflow as tf
 from absl import flags, logging
+
+from keras_retinanet.data.formats import FORMATS, DataSource
 
 Main = Callable[[list[str]], int]
 
@@ -29,6 +32,37 @@ def define_model(values: flags.FlagValues) -> None:
         "Run folder (its best.keras, else last.keras) or .keras file.",
         flag_values=values,
     )
+
+
+def define_data(values: flags.FlagValues, *, default: str = "") -> None:
+    """The flags that name a data set; `default` says what is taken without them."""
+    for name, text in (
+        ("annotations", f"File, folder or pattern of the annotations.{default}"),
+        ("images", "Folder of the images."),
+        ("name", "Data set of TensorFlow Datasets, such as voc/2012."),
+        ("split", "Part of a data set that has several: of YOLO, or of TensorFlow Datasets."),
+        ("classes", "File that lists the classes, for formats that do not."),
+    ):
+        flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.DEFINE_enum(
+        "format",
+        "auto",
+        ["auto", *FORMATS],
+        "Format of the annotations; auto goes by what they look like.",
+        flag_values=values,
+    )
+
+
+def data_source(values: flags.FlagValues) -> DataSource | None:
+    """What the flags of `define_data` name; None if that is nothing."""
+    named = {field.name: values[field.name].value for field in dataclasses.fields(DataSource)}
+    source = DataSource(**named)
+    return None if source == DataSource() else source
+
+
+def spell_flag(field: str) -> str:
+    """How a field of a `DataSource` is said on the command line, for messages."""
+    return f"--{field}"
 
 
 def run(main: Main, values: flags.FlagValues, usage: str, required: tuple[str, ...]) -> None:

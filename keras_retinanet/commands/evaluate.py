@@ -10,8 +10,8 @@ from absl import flags
 
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError, load_config
-from keras_retinanet.data.coco import read_coco
-from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
+from keras_retinanet.data.formats import read_dataset
 from keras_retinanet.evaluation.evaluate import detect_all
 from keras_retinanet.files import write_json
 from keras_retinanet.models.retinanet import RetinaNet
@@ -26,10 +26,7 @@ detections.json.
 
 FLAGS = common.new_flags()
 common.define_model(FLAGS)
-flags.DEFINE_string(
-    "annotations", None, "COCO JSON file; default: the run's validation part.", flag_values=FLAGS
-)
-flags.DEFINE_string("images", None, "Folder of its images.", flag_values=FLAGS)
+common.define_data(FLAGS, default=" Default: the run's validation part.")
 flags.DEFINE_string(
     "output_dir",
     None,
@@ -44,7 +41,7 @@ def main(words: list[str]) -> int:
     path = pathlib.Path(FLAGS.model)
     model = load_model(path)
     folder = path if path.is_dir() else path.parent
-    dataset = _dataset(folder)
+    dataset = _dataset(folder, model)
     _check_categories(model, dataset)
     output = pathlib.Path(FLAGS.output_dir) if FLAGS.output_dir else folder
     output.mkdir(parents=True, exist_ok=True)
@@ -60,11 +57,10 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _dataset(folder: pathlib.Path) -> DetectionDataset:
-    if FLAGS.annotations and FLAGS.images:
-        return read_coco(FLAGS.annotations, FLAGS.images)
-    if FLAGS.annotations or FLAGS.images:
-        raise DataError("--annotations and --images go together")
+def _dataset(folder: pathlib.Path, model: RetinaNet) -> DetectionDataset:
+    if (source := common.data_source(FLAGS)) is not None:
+        known = [Category(id_, name) for id_, name in model.categories]
+        return read_dataset(source, known, common.spell_flag)
     run = RunFolder(folder)
     if not run.config.is_file():
         raise DataError(

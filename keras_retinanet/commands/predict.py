@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_retinanet.commands import common
 from keras_retinanet.data.dataset import DataError
-from keras_retinanet.data.images import decode_image, read_header
+from keras_retinanet.data.images import IMAGE_SUFFIXES, decode_image, read_header
 from keras_retinanet.evaluation.drawing import draw_detections
 from keras_retinanet.files import write_atomically, write_json
 from keras_retinanet.models.inference import Detections, detect_dataset
@@ -25,8 +25,6 @@ USAGE = """Draws the detections of a model and writes them as COCO results.
   retinanet-predict --model run --output_dir seen photo.jpg holiday/
 
 Images are JPEG, PNG, GIF or BMP files, or folders that are searched for them."""
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 FLAGS = common.new_flags()
 common.define_model(FLAGS)
@@ -76,7 +74,7 @@ def find_images(words: Sequence[str]) -> list[pathlib.Path]:
     for word in words:
         path = pathlib.Path(word)
         if path.is_dir():
-            files += sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES)
+            files += sorted(f for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
         elif path.exists():
             files.append(path)
         else:

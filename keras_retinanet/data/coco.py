@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import gc
 import json
 import os
+import pathlib
 import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from keras_retinanet.data.assemble import (
+    ImageRecord,
+    Objects,
+    assemble,
+    read_pictures,
+    repeats,
+    show,
+)
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset, Faults
-from keras_retinanet.data.images import read_header
+from keras_retinanet.data.text import read_text
+from keras_retinanet.files import write_json
 
-# COCO writes two decimals, so x + width may be off by twice half a hundredth; in pixels.
-_ROUNDING = 0.0101
+_KIND = "a COCO JSON file"
+
+# LVIS' name for what `DetectionDataset.negatives` holds.
+_NEGATIVES = "neg_category_ids"
 
 # Polygons are most of a file, and not needed: the rest of train2017 is parsed in 0.4 times the time
 # and with 1.3 GB less. Nothing inside a JSON string looks like this: quotes are escaped there.
 _POLYGONS = re.compile(r'(?<!\\)"segmentation"\s*:\s*\[[-+.0-9eE,\s\[\]]*\]')
-
-# Reading a header is waiting for the disk, most of all for one on the network.
-_THREADS = 16
 
 
 @contextlib.contextmanager
@@ -75,87 +83,24 @@ def read_coco(
     faults = Faults(source)
     categories = _read_categories(content["categories"], faults)
     # Annotations are most of the file: from here on only their arrays are held.
-    objects = _read_annotations(content.pop("annotations"), faults)
-    pictures = _read_images(content.pop("images"), folder, faults)
-    image_of = _find(pictures.ids, objects.image_ids)
-    labels = _find(np.array([c.id for c in categories], np.int64), objects.category_ids)
-    _check_references(objects, image_of, labels, faults)
-    _check_inside(objects, pictures, image_of, faults)
-    faults.raise_if_any()
-    return _assemble(source, categories, pictures, objects, image_of, labels)
-
-
-class _Frame(NamedTuple):
-    """An image file and the frame that the boxes on it are given in; zeros for a faulty one."""
-
-    file: str
-    height: int
-    width: int
-    apply_exif: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class _Images:
-    """The image records that have an id.
-
-    Attributes:
-        ids: int64 [n].
-        frames: n.
-        sides: int32 [n, 2], width and height of the frames.
-    """
-
-    ids: np.ndarray
-    frames: list[_Frame]
-    sides: np.ndarray
-
-    def describe(self, row: int) -> str:
-        frame = self.frames[row]
-        return f"image id {self.ids[row]}, {frame.file}, of {frame.width} x {frame.height} pixels"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Annotations:
-    """The annotation records that have no fault of their own.
-
-    Attributes:
-        ids: int64 [t].
-        image_ids: int64 [t].
-        category_ids: int64 [t].
-        xywh: float64 [t, 4].
-        areas: float64 [t].
-        is_crowd: bool [t].
-    """
-
-    ids: np.ndarray
-    image_ids: np.ndarray
-    category_ids: np.ndarray
-    xywh: np.ndarray
-    areas: np.ndarray
-    is_crowd: np.ndarray
-
-    def describe(self, row: int) -> str:
-        return f"annotation id {self.ids[row]} (image id {self.image_ids[row]})"
+    objects, image_ids = _read_annotations(content.pop("annotations"), categories, faults)
+    records = _image_records(content.pop("images"), folder, faults)
+    pictures = read_pictures(records, folder, faults)
+    ids = np.array([record.id for record in records], np.int64)
+    objects = dataclasses.replace(objects, image_of=_find(ids, image_ids))
+    _check_references(objects, image_ids, faults)
+    return assemble(source, categories, pictures, objects, faults)
 
 
 def _load(source: str) -> dict[str, Any]:
     """The parsed file, in which `images`, `annotations` and `categories` are lists."""
+    text = read_text(source, _KIND)
+    if not text:
+        raise DataError(f"{source}: the file is empty (zero bytes); give {_KIND}")
     try:
-        with open(source, "rb") as file:
-            encoded = file.read()
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror})") from None
-    if not encoded:
-        raise DataError(f"{source}: the file is empty (zero bytes); give a COCO JSON file")
-    try:
-        text = encoded.decode("utf-8-sig")
-        del encoded
         content = _parse(text)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{source}: not UTF-8 text (byte {error.start}); give a COCO JSON file, saved as UTF-8"
-        ) from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{source}: not JSON ({error}); give a COCO JSON file") from None
+        raise DataError(f"{source}: not JSON ({error}); give {_KIND}") from None
     _check_top_level(source, content)
     return content
 
@@ -194,29 +139,41 @@ def _read_categories(records: list[Any], faults: Faults) -> list[Category]:
         if not is_name:
             problem = f"name must be a text, {_but_is(record, 'name')}"
             faults.add(f"category id {record['id']}: {problem}")
-    for place in _repeats(names):
-        problem = f"another one is named {_show(names[place])} too; rename or merge them"
+    for place in repeats(names):
+        problem = f"another one is named {show(names[place])} too; rename or merge them"
         faults.add(f"category id {records[place]['id']}: {problem}")
     return sorted((Category(r["id"], str(r.get("name"))) for r in records), key=lambda c: c.id)
 
 
-def _read_annotations(records: list[Any], faults: Faults) -> _Annotations:
+def _read_annotations(
+    records: list[Any], categories: list[Category], faults: Faults
+) -> tuple[Objects, np.ndarray]:
+    """The annotations that have no fault of their own, without a place yet, and the ids of their
+    images, int64 [t]."""
     good = []
     for record in _with_ids("annotation", records, faults):
         if problem := _annotation_problem(record):
             faults.add(f"annotation id {record['id']}: {problem}")
         else:
             good.append(record)
+    ids = _column(good, "id")
     xywh = np.array([record["bbox"] for record in good], np.float64).reshape(-1, 4)
     areas = np.array([record.get("area") for record in good], np.float64)  # NaN for None
-    return _Annotations(
-        ids=np.array([record["id"] for record in good], np.int64),
-        image_ids=np.array([record["image_id"] for record in good], np.int64),
-        category_ids=np.array([record["category_id"] for record in good], np.int64),
+    category_ids = _column(good, "category_id")
+    objects = Objects(
+        image_of=np.full(len(good), -1),
+        labels=_find(np.array([c.id for c in categories], np.int64), category_ids),
+        category_ids=category_ids,
         xywh=xywh,
         areas=np.where(np.isnan(areas), xywh[:, 2] * xywh[:, 3], areas),
         is_crowd=np.array([bool(record.get("iscrowd")) for record in good], bool),
+        describe=lambda row: f"annotation id {ids[row]}, bbox {xywh[row].tolist()}",
     )
+    return objects, _column(good, "image_id")
+
+
+def _column(records: list[dict[str, Any]], key: str) -> np.ndarray:
+    return np.array([record[key] for record in records], np.int64)
 
 
 def _annotation_problem(record: dict[str, Any]) -> str | None:
@@ -236,164 +193,52 @@ def _annotation_problem(record: dict[str, Any]) -> str | None:
     return None
 
 
-def _read_images(records: list[Any], folder: str, faults: Faults) -> _Images:
-    """The image records that have an id, with what the headers of the files add."""
-    records = _with_ids("image", records, faults)
-    results = _read_frames(records, folder)
-    if len(records) > 1 and not any(isinstance(result, _Frame) for result in results):
-        _check_folder(records, folder, faults.source)
-    frames = []
-    for record, result in zip(records, results, strict=True):
-        if isinstance(result, DataError):
-            faults.add(f"image id {record['id']}: {result}")
-            result = _Frame("", 0, 0, True)
-        frames.append(result)
-    for row in _repeats([os.path.normpath(f.file) if f.file else i for i, f in enumerate(frames)]):
-        problem = f"{frames[row].file}: another image record has this file too; merge the records"
-        faults.add(f"image id {records[row]['id']}: {problem}")
-    ids = np.array([record["id"] for record in records], np.int64)
-    sides = np.array([(frame.width, frame.height) for frame in frames], np.int32)
-    return _Images(ids, frames, sides.reshape(-1, 2))
+def _image_records(records: list[Any], folder: str, faults: Faults) -> list[ImageRecord]:
+    """The image records that have an id."""
+    result = []
+    for record in _with_ids("image", records, faults):
+        problem = _image_problem(record)
+        name = f"image id {record['id']}"
+        if problem is not None:
+            result.append(ImageRecord(record["id"], name, file="", problem=problem))
+            continue
+        file = os.path.join(folder, record["file_name"])
+        height, width = record.get("height"), record.get("width")
+        size = None if height is None or width is None else (int(height), int(width))
+        absent = tuple(record[_NEGATIVES]) if _NEGATIVES in record else None
+        result.append(ImageRecord(record["id"], name, file, size, negatives=absent))
+    return result
 
 
-def _read_frames(records: list[dict[str, Any]], folder: str) -> list[_Frame | DataError]:
-    def read(chunk: list[dict[str, Any]]) -> list[_Frame | DataError]:
-        results: list[_Frame | DataError] = []
-        for record in chunk:
-            try:
-                results.append(_read_frame(record, folder))
-            except DataError as error:
-                results.append(error)
-        return results
-
-    size = 64  # a header alone takes less time than handing it to a thread
-    chunks = [records[start : start + size] for start in range(0, len(records), size)]
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        return [result for results in pool.map(read, chunks) for result in results]
-
-
-def _read_frame(record: dict[str, Any], folder: str) -> _Frame:
-    """Checks an image record against its file; a DataError says what is wrong with either."""
-    name, width, height = (record.get(key) for key in ("file_name", "width", "height"))
+def _image_problem(record: dict[str, Any]) -> str | None:
+    name = record.get("file_name")
     if not isinstance(name, str) or not name:
-        raise DataError(f"file_name must be a text, {_but_is(record, 'file_name')}")
+        return f"file_name must be a text, {_but_is(record, 'file_name')}"
     for key in ("width", "height"):
         if record.get(key) is not None and not _is_whole(record[key]):
-            raise DataError(f"{key} must be a whole number of pixels, {_but_is(record, key)}")
-    file = os.path.join(folder, name)
-    header = read_header(file)
-    upright, stored = header.upright_size, (header.height, header.width)
-    if width is None or height is None:
-        return _Frame(file, *upright, True)
-    if (height, width) not in (upright, stored):
-        turned = "" if upright == stored else f" ({upright[1]} x {upright[0]} by its EXIF rotation)"
-        raise DataError(
-            f"{file}: the record says {width} x {height} pixels, the file {stored[1]} x "
-            f"{stored[0]}{turned}; use the image that was annotated, or correct the record"
-        )
-    return _Frame(file, int(height), int(width), (height, width) == upright)
+            return f"{key} must be a whole number of pixels, {_but_is(record, key)}"
+    absent = record.get(_NEGATIVES, [])
+    if type(absent) is not list or not all(map(_is_id, absent)):
+        return f"{_NEGATIVES} must be a list of whole numbers, {_but_is(record, _NEGATIVES)}"
+    return None
 
 
-def _check_folder(records: list[dict[str, Any]], folder: str, source: str) -> None:
-    """One line, not one for each image, where the wrong folder was named."""
-    names = [str(record.get("file_name")) for record in records]
-    if not any(os.path.lexists(os.path.join(folder, name)) for name in names):
-        raise DataError(
-            f"{source}: none of its {len(names)} images (image id {records[0]['id']}, {names[0]}, "
-            f"and so on) is in the folder {folder}; name the folder that file_name starts from"
-        )
-
-
-def _check_references(
-    objects: _Annotations, image_of: np.ndarray, labels: np.ndarray, faults: Faults
-) -> None:
+def _check_references(objects: Objects, ids: np.ndarray, faults: Faults) -> None:
+    """Notes annotations of unknown images and categories; `ids` [t] are those of the images."""
     faults.add_rows(
-        np.flatnonzero(image_of < 0),
+        np.flatnonzero(objects.image_of < 0),
         lambda row: (
-            f"{objects.describe(row)}: no image has this id; add it or remove the annotation"
+            f"{objects.describe(row)}: no image has the id {ids[row]}; add it or remove the "
+            "annotation"
         ),
     )
     faults.add_rows(
-        np.flatnonzero(labels < 0),
+        np.flatnonzero(objects.labels < 0),
         lambda row: (
-            f"{objects.describe(row)}: no category has the id "
-            f"{objects.category_ids[row]}; add it or remove the annotation"
+            f"{objects.describe(row)}: no category has the id {objects.category_ids[row]}; add it "
+            "or remove the annotation"
         ),
     )
-
-
-def _check_inside(
-    objects: _Annotations, pictures: _Images, image_of: np.ndarray, faults: Faults
-) -> None:
-    """Notes a fault for every box that lies wholly outside its image."""
-    placed = np.flatnonzero(image_of >= 0)
-    sides, xywh = pictures.sides[image_of[placed]], objects.xywh[placed]
-    start, end = xywh[:, :2], xywh[:, :2] + xywh[:, 2:]
-    # An empty box may lie on the border; of one with an area nothing is inside then.
-    is_empty = (start == end).any(axis=1, keepdims=True)
-    is_outside = np.where(is_empty, (start > sides) | (end < 0), (start >= sides) | (end <= 0))
-    is_known = (sides > 0).all(axis=1)
-    faults.add_rows(
-        placed[is_outside.any(axis=1) & is_known],
-        lambda row: (
-            f"{objects.describe(row)}: bbox {objects.xywh[row].tolist()} is wholly outside "
-            f"its image ({pictures.describe(image_of[row])}); correct or remove it"
-        ),
-    )
-
-
-def _assemble(
-    source: str,
-    categories: list[Category],
-    pictures: _Images,
-    objects: _Annotations,
-    image_of: np.ndarray,
-    labels: np.ndarray,
-) -> DetectionDataset:
-    """The data set, from records without faults: boxes clipped, annotations in image order."""
-    corners = np.concatenate([objects.xywh[:, :2], objects.xywh[:, :2] + objects.xywh[:, 2:]], 1)
-    sides = np.tile(pictures.sides[image_of], 2)
-    boxes = np.clip(corners, 0, sides).astype(np.float32)
-    is_empty = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
-    is_over = (np.maximum(-corners, corners - sides) > _ROUNDING).any(axis=1) & ~is_empty
-    apply_exif = np.array([frame.apply_exif for frame in pictures.frames], bool)
-
-    def box(row: int) -> str:
-        bbox = objects.xywh[row].tolist()
-        return f"annotation id {objects.ids[row]}, bbox {bbox}, {pictures.describe(image_of[row])}"
-
-    notes = [
-        *_note("overhanging boxes clipped to their image", is_over, box),
-        *_note("empty boxes dropped", is_empty, box),
-        *_note(
-            "images annotated as they are stored, so that their EXIF orientation is not applied",
-            ~apply_exif,
-            pictures.describe,
-        ),
-    ]
-    order = np.argsort(image_of, kind="stable")
-    return DetectionDataset(
-        name=source,
-        categories=tuple(categories),
-        image_ids=pictures.ids,
-        files=tuple(frame.file for frame in pictures.frames),
-        sizes=pictures.sides[:, ::-1].copy(),
-        apply_exif=apply_exif,
-        row_splits=np.searchsorted(image_of[order], np.arange(len(pictures.ids) + 1)),
-        boxes=boxes[order],
-        labels=np.where(is_empty, -1, labels).astype(np.int32)[order],
-        is_crowd=objects.is_crowd[order],
-        annotated_xywh=objects.xywh[order],
-        areas=objects.areas[order],
-        category_ids=objects.category_ids[order],
-        notes=tuple(notes),
-    )
-
-
-def _note(kind: str, is_kind: np.ndarray, describe: Callable[[int], str]) -> Iterator[str]:
-    rows = np.flatnonzero(is_kind)
-    if len(rows):
-        yield f"{kind}: {len(rows)} (the first: {describe(int(rows[0]))})"
 
 
 def _with_ids(kind: str, records: list[Any], faults: Faults) -> list[dict[str, Any]]:
@@ -401,21 +246,15 @@ def _with_ids(kind: str, records: list[Any], faults: Faults) -> list[dict[str, A
     named = []
     for row, record in enumerate(records):
         if type(record) is not dict:
-            faults.add(f"{kind} number {row + 1}: must be a JSON object, but is {_show(record)}")
+            faults.add(f"{kind} number {row + 1}: must be a JSON object, but is {show(record)}")
         elif not _is_id(record.get("id")):
             problem = f"id must be a whole number, {_but_is(record, 'id')}"
             faults.add(f"{kind} number {row + 1}: {problem}")
         else:
             named.append(record)
-    for row in _repeats([record["id"] for record in named]):
+    for row in repeats([record["id"] for record in named]):
         faults.add(f"{kind} id {named[row]['id']}: the id occurs twice; give each {kind} its own")
     return named
-
-
-def _repeats(keys: Sequence[Hashable]) -> list[int]:
-    """The places of the keys that occurred before."""
-    first: dict[Hashable, int] = {}
-    return [place for place, key in enumerate(keys) if first.setdefault(key, place) != place]
 
 
 def _find(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -441,9 +280,13 @@ def _is_whole(value: Any) -> bool:
 
 
 def _but_is(record: dict[str, Any], key: str) -> str:
-    return f"but is {_show(record[key])}" if key in record else "but is missing"
+    return f"but is {show(record[key])}" if key in record else "but is missing"
 
 
-def _show(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def write_coco(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:
+    """Writes annotations.json; see `convert.Writer`."""
+    write_json(
+        folder / "annotations.json",
+        dataclasses.replace(dataset, files=tuple(names)).ground_truth(),
+    )
+    return []

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 # How many faults a message lists.
-_MAX_LINES = 20
+_max_lines = contextvars.ContextVar("max_lines", default=20)
+
+
+@contextlib.contextmanager
+def all_faults_listed() -> Iterator[None]:
+    """While this lasts, a message lists every fault."""
+    token = _max_lines.set(2**31)
+    try:
+        yield
+    finally:
+        _max_lines.reset(token)
 
 
 class DataError(ValueError):
@@ -40,7 +52,7 @@ class Faults:
     def add_rows(self, rows: Sequence[int] | np.ndarray, line: Callable[[int], str]) -> None:
         """Adds a fault for each row; the text is made only for those that will be listed."""
         self.count += len(rows)
-        self.lines += [line(int(row)) for row in rows[: _MAX_LINES - len(self.lines)]]
+        self.lines += [line(int(row)) for row in rows[: _max_lines.get() - len(self.lines)]]
 
     def raise_if_any(self) -> None:
         """Raises a DataError: of one line for one fault, else with a list below its first line."""
@@ -74,6 +86,8 @@ class DetectionDataset:
         image_ids: int64 [n], the data set's own ids.
         files: n paths, to read from and to name in messages.
         encoded: n encoded images where they do not lie in files of their own, else None.
+        negatives: for each of the n images the category ids that were verified to have no object
+            in it, where the format says so (Open Images, LVIS), else None.
         sizes: int32 [n, 2], height and width in the frame that the boxes are given in.
         apply_exif: bool [n], whether that frame is the one after the EXIF rotation.
         row_splits: int64 [n + 1].
@@ -100,6 +114,7 @@ class DetectionDataset:
     category_ids: np.ndarray
     apply_exif: np.ndarray
     encoded: tuple[bytes, ...] | None = None
+    negatives: tuple[tuple[int, ...], ...] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -120,6 +135,7 @@ class DetectionDataset:
             image_ids=self.image_ids[indices],
             files=tuple(self.files[i] for i in indices),
             encoded=None if self.encoded is None else tuple(self.encoded[i] for i in indices),
+            negatives=None if self.negatives is None else tuple(self.negatives[i] for i in indices),
             sizes=self.sizes[indices],
             apply_exif=self.apply_exif[indices],
             row_splits=splits,
@@ -145,11 +161,14 @@ class DetectionDataset:
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """The annotations as the dictionary of a COCO JSON file, as pycocotools takes it."""
         image_of_row = np.repeat(self.image_ids, np.diff(self.row_splits))
+        images: list[dict[str, Any]] = [
+            {"id": int(i), "file_name": f, "height": int(h), "width": int(w)}
+            for i, f, (h, w) in zip(self.image_ids, self.files, self.sizes, strict=True)
+        ]
+        for image, absent in zip(images, self.negatives or (), strict=False):
+            image["neg_category_ids"] = list(absent)
         return {
-            "images": [
-                {"id": int(i), "file_name": f, "height": int(h), "width": int(w)}
-                for i, f, (h, w) in zip(self.image_ids, self.files, self.sizes, strict=True)
-            ],
+            "images": images,
             "annotations": [
                 {
                     "id": row + 1,  # pycocotools takes id 0 for "no match"

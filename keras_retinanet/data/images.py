@@ -7,6 +7,7 @@ that cameras write it in; other metadata (XMP, colour profiles, gamma) is not lo
 from __future__ import annotations
 
 import concurrent.futures
+import io
 import os
 import pathlib
 import re
@@ -18,6 +19,9 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.data.dataset import DataError
+
+# The endings of the names of image files, in small letters.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 _JPEG = b"\xff\xd8\xff"
 
@@ -202,12 +206,16 @@ class ImageHeader(NamedTuple):
         return size if self.exif_orientation < 5 else size[::-1]
 
 
-def read_header(path: str | os.PathLike[str]) -> ImageHeader:
+def read_header(path: str | os.PathLike[str], encoded: bytes | None = None) -> ImageHeader:
     """Reads size and orientation of an image file, and checks cheaply that the file is whole.
 
     Pixels are not decoded, but for GIF (which is rare, and has no mark to tell its end by): a file
     that passes may still be corrupt inside, which `unreadable` finds. Bytes after the end of the
     image are allowed.
+
+    Args:
+        path: the file.
+        encoded: its contents, where the image lies in no file of its own; `path` is only named.
 
     Raises:
         DataError: naming the file, if it is missing, empty, truncated, too large, not an image, or
@@ -215,7 +223,7 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") if encoded is None else io.BytesIO(encoded) as file:
             header = _read_header(path, file)
     except DataError:
         raise
@@ -247,12 +255,12 @@ def _read_header(path: str, file: BinaryIO) -> ImageHeader:
         return _read_bmp(path, file)
     if not head:
         raise DataError(f"{path}: the file is empty (zero bytes); {_REMEDY}")
-    raise DataError(f"{path}: {_unsupported(path, head)}")
+    raise DataError(f"{path}: {_unsupported(file, head)}")
 
 
-def _unsupported(path: str, head: bytes) -> str:
+def _unsupported(file: BinaryIO, head: bytes) -> str:
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             kind = image.format
     except (OSError, ValueError, EOFError, Image.DecompressionBombError):
         if head[4:12] not in (b"ftypheic", b"ftypheix", b"ftypmif1"):
@@ -362,13 +370,19 @@ def unreadable(files: Sequence[str], encoded: Sequence[bytes] | None = None) -> 
         for start in range(0, len(files), chunk):
             names = files[start : start + chunk]
             contents = [None] * len(names) if encoded is None else encoded[start : start + chunk]
-            for error in pool.map(_decoding_fault, names, contents):
+            for error in pool.map(decoding_fault, names, contents):
                 if error is not None:
                     return error
     return None
 
 
-def _decoding_fault(name: str, contents: bytes | None) -> DataError | None:
+def decoding_fault(name: str, contents: bytes | None) -> DataError | None:
+    """What keeps an image from being decoded, if anything.
+
+    Args:
+        name: its path; only a name where `contents` is given.
+        contents: the encoded image, None to read it from its file.
+    """
     try:
         if contents is None:
             read_header(name)  # its reasons are plainer than TensorFlow's

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 # annotated in whole pixels or hundredths come back as they were.
 _DECIMALS = 3
 
+# Marks of what training and scoring pass over: those of coco, of voc, and of open_images_v4.
+_CROWD = ("is_crowd", "is_difficult", "is_group_of")
+
 
 def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDataset:
     """Reads one split of a data set of TensorFlow Datasets, building it first if need be.
@@ -29,7 +32,7 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
     Any data set is read that has an `image`, and `objects` with `bbox` and `label`: coco/2017,
     voc/2012, `shapes`. `is_crowd`, `area`, `image/id` and `image/filename` are used where they are
     there. TFDS has no category ids, so label i gets the id i + 1. Objects that VOC marks as
-    difficult are objects like all others.
+    difficult are crowds, as `data.voc` reads them.
 
     The encoded images stay in memory, as the data set holds them: 43 MB for the training part of
     `shapes`, 19 GB for that of coco/2017. Boxes lie in the frame of the stored image: TFDS knows
@@ -160,9 +163,7 @@ def _examples(name: str, builder: tfds.core.DatasetBuilder, split: str) -> list[
     wanted: dict[str, Any] = {
         key: True for key in ("image", "image/id", "image/filename") if key in features
     }
-    wanted["objects"] = {
-        key: True for key in ("bbox", "label", "is_crowd", "area") if key in fields
-    }
+    wanted["objects"] = {key: True for key in ("bbox", "label", *_CROWD, "area") if key in fields}
     decoding = tfds.decode.PartialDecoding(wanted, decoders={"image": tfds.decode.SkipDecoding()})
     config = tfds.ReadConfig(try_autocache=False)
     with _one_line_errors(f"the data set {name} in {builder.data_dir} cannot be read"):
@@ -217,6 +218,12 @@ def _check_objects(
         )
 
 
+def _is_crowd(examples: list[dict[str, Any]], fields: Collection[str], count: int) -> np.ndarray:
+    """bool [count], by any of the marks of a crowd among `fields`."""
+    columns = [_rows(examples, key, np.bool_) for key in _CROWD if key in fields]
+    return np.any([np.zeros(count, np.bool_), *columns], axis=0)
+
+
 def _image_ids(name: str, examples: list[dict[str, Any]]) -> np.ndarray:
     """The data set's own ids, or 1, 2, 3 and so on."""
     if not isinstance(examples[0].get("image/id"), np.integer):  # none, or a string
@@ -252,7 +259,7 @@ def _assemble(name: str, classes: list[str], examples: list[dict[str, Any]]) -> 
         row_splits=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         boxes=boxes.astype(np.float32),
         labels=np.where(empty, -1, labels).astype(np.int32),
-        is_crowd=_rows(examples, "is_crowd", np.bool_) if "is_crowd" in fields else empty & False,
+        is_crowd=_is_crowd(examples, fields, len(labels)),
         annotated_xywh=np.concatenate([boxes[:, :2], sides], axis=1),
         areas=_rows(examples, "area", np.float64) if "area" in fields else sides.prod(axis=1),
         category_ids=labels.astype(np.int64) + 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,9 +12,8 @@ import tensorflow as tf
 
 from keras_retinanet.config import Config, DataConfig, DataPart
 from keras_retinanet.data.augment import AugmentSettings
-from keras_retinanet.data.coco import read_coco
-from keras_retinanet.data.dataset import DataError, DetectionDataset
-from keras_retinanet.data.tfds_reader import read_tfds
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
+from keras_retinanet.data.formats import DataSource, read_dataset
 from keras_retinanet.layers.anchors import AnchorSettings
 from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
 from keras_retinanet.models.retinanet import RetinaNet
@@ -30,16 +30,16 @@ def load_datasets(
     Raises:
         DataError: if a part is not named, cannot be read, or there is nothing to train on.
     """
-    train = _load_part(data, data.train, "train")
+    train = load_part(data, "train")
     notes = [*train.notes]
-    if data.val.annotations is None and data.val.split is None:
+    if not has_val(data):
         train, val = train.split(data.val_fraction, seed)
         notes.append(
             f"no data.val: {len(val)} of {len(train) + len(val)} images are split off at random "
             f"(seed {seed}) for validation"
         )
     else:
-        val = _load_part(data, data.val, "val")
+        val = load_part(data, "val", known=train.categories)
         notes += val.notes
         if val.categories != train.categories:
             raise DataError(
@@ -51,20 +51,42 @@ def load_datasets(
     return train, val, notes
 
 
-def _load_part(data: DataConfig, part: DataPart, which: str) -> DetectionDataset:
-    if data.format == "tfds":
-        if data.name is None or part.split is None:
-            raise DataError(
-                f"name the data set and its split: data.name=... data.{which}.split=..."
-            )
-        return read_tfds(data.name, part.split)
-    if part.annotations is None or part.images is None:
-        missing = "annotations" if part.annotations is None else "images"
-        raise DataError(
-            f"data.{which}.{missing} is not set; say data.{which}.annotations=FILE "
-            f"data.{which}.images=FOLDER"
-        )
-    return read_coco(part.annotations, part.images)
+def has_val(data: DataConfig) -> bool:
+    """Whether a validation part is named; otherwise some of the training part serves."""
+    return data.val.annotations is not None or data.val.split is not None
+
+
+def load_part(
+    data: DataConfig, which: str, known: Sequence[Category] | None = None
+) -> DetectionDataset:
+    """Reads a part, whose split may lie in the annotations of the training part.
+
+    Args:
+        data: the settings.
+        which: "train" or "val".
+        known: the categories of the training part, see `data.formats.read_dataset`.
+
+    Raises:
+        DataError: if the part is not named or cannot be read.
+    """
+    part: DataPart = getattr(data, which)
+    annotations = part.annotations
+    if annotations is None and part.split is not None:
+        annotations = data.train.annotations
+    source = DataSource(
+        format=data.format,
+        annotations=annotations,
+        images=part.images,
+        name=data.name,
+        split=part.split,
+        classes=data.classes,
+    )
+
+    def setting(field: str) -> str:
+        is_shared = field in ("format", "name", "classes")
+        return f"data.{field}" if is_shared else f"data.{which}.{field}"
+
+    return read_dataset(source, known, setting)
 
 
 def augment_settings(data: DataConfig) -> AugmentSettings:

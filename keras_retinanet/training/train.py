@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.config import Config, load_config
+from keras_retinanet.data.coverage import coverage_line
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import unreadable
 from keras_retinanet.data.pipeline import (
@@ -23,6 +24,7 @@ from keras_retinanet.data.pipeline import (
 )
 from keras_retinanet.evaluation.coco_metrics import CocoMetrics
 from keras_retinanet.evaluation.drawing import draw_comparison
+from keras_retinanet.layers.anchors import AnchorSettings
 from keras_retinanet.models.inference import detect_dataset
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import (
@@ -108,6 +110,8 @@ def _run(
         f"{len(train_part)} training and {len(val_part)} validation images, "
         f"{len(train_part.categories)} classes"
     )
+    anchors = AnchorSettings(**dataclasses.asdict(config.model.anchors))
+    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
     with strategy.scope():
         model = build_model(config, train_part)
         compile_model(model, config)

@@ -16,6 +16,9 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.convert import convert
+from tests.commands.here import error_here, run_here
 from tests.data_room.make import write_coco
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -148,6 +151,24 @@ def test_evaluation_equals_pycocotools_on_what_it_wrote(work, capsys):
 
 
 @pytest.mark.slow
+def test_evaluation_of_another_format_by_the_classes_of_the_model(work):
+    data = work / "data"
+    source, _ = convert(read_coco(data / "annotations.json", data / "images"), "csv", work / "csv")
+    scores = []
+    for annotations in (
+        ["--annotations", source.annotations],
+        ["--annotations", data / "annotations.json", "--images", data / "images"],
+    ):
+        run_here("evaluate", "--model", "run", *annotations, "--output_dir", "scores", cwd=work)
+        scores.append(json.loads((work / "scores" / "metrics.json").read_text()))
+    assert scores[0] == scores[1]
+    text = (work / "csv" / "annotations.csv").read_text()
+    (work / "csv" / "annotations.csv").write_text(text.replace("blue", "bleu", 1))
+    line = error_here("evaluate", "--model", "run", "--annotations", source.annotations, cwd=work)
+    assert 'no class is called "bleu"; did you mean "blue"?' in line
+
+
+@pytest.mark.slow
 def test_prediction_and_export(work):
     out, _ = run(
         *("predict", "--model", "run", "--output_dir", "seen", "data/images/0.png", "data/images"),
@@ -272,7 +293,7 @@ def test_help_needs_nothing(tmp_path):
 
 
 def test_the_scripts_in_bin_run_their_commands():
-    for name in ("train", "evaluate", "predict", "export"):
+    for name in ("train", "evaluate", "predict", "export", "convert", "check", "debug"):
         script = ROOT / "bin" / f"retinanet-{name}"
         assert os.access(script, os.X_OK)
         assert f"keras_retinanet.commands.{name} import run" in script.read_text()

@@ -1,9 +1,13 @@
-"""Small COCO data sets for tests."""
+"""Small data sets for tests."""
 
 import json
+import os
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from keras_retinanet.data.dataset import DataError
 
 CATEGORIES = [{"id": 3, "name": "red"}, {"id": 17, "name": "blue"}]
 COLORS = {3: (220, 30, 30), 17: (30, 30, 220)}
@@ -39,3 +43,45 @@ def write_coco(folder, count=6, side=64, seed=0):
         json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES})
     )
     return file, folder / "images"
+
+
+def write_image(file, height=20, width=30, **options):
+    """A grey image; its folder is made where need be."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height), (128, 128, 128)).save(file, **options)
+    return file
+
+
+def objects(dataset):
+    """{name of the image: [(class, box, is_crowd), ...]}; the class is None for an empty box."""
+    return {
+        os.path.basename(file): [
+            (
+                dataset.categories[label].name if label >= 0 else None,
+                np.round(box, 3).tolist(),
+                bool(crowd),
+            )
+            for label, box, crowd in zip(
+                dataset.labels[dataset.rows(index)],
+                dataset.boxes[dataset.rows(index)].astype(np.float64),
+                dataset.is_crowd[dataset.rows(index)],
+                strict=True,
+            )
+        ]
+        for index, file in enumerate(dataset.files)
+    }
+
+
+def one_fault(read, *arguments):
+    """The one line of the DataError that a call must end in."""
+    with pytest.raises(DataError) as caught:
+        read(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def all_faults(read, *arguments):
+    """The lines of a DataError of several faults."""
+    with pytest.raises(DataError) as caught:
+        read(*arguments)
+    return str(caught.value).split("\n  ")

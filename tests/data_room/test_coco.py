@@ -207,6 +207,13 @@ def test_no_annotation_at_all_is_left_to_the_trainer(file, folder):
     assert dataset.row_splits.tolist() == [0, 0, 0]
 
 
+def test_verified_absences_of_lvis_are_kept(file, folder):
+    content = good()
+    assert read(file, folder, content).negatives is None
+    content["images"][1]["neg_category_ids"] = [90, 3]
+    assert read(file, folder, content).negatives == ((), (90, 3))
+
+
 def test_a_byte_order_mark_and_a_path_object(file, folder):
     file.write_text(json.dumps(good()), encoding="utf-8-sig")
     assert len(read_coco(file, folder)) == len(read_coco(str(file), str(folder))) == 2
@@ -394,7 +401,7 @@ def test_the_wrong_folder_is_one_fault(file, tmp_path):
     message = one_fault(file, tmp_path, good())
     assert message == (
         "none of its 2 images (image id 7, sub/a20x30.png, and so on) is in the folder "
-        f"{tmp_path}; name the folder that file_name starts from"
+        f"{tmp_path}; name the folder that the names of the images start from"
     )
 
 
@@ -483,10 +490,14 @@ def test_a_record_that_is_no_object(file, folder, kind, record):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"image_id": 8}, "(image id 8): no image has this id; add it or remove the annotation"),
+        (
+            {"image_id": 8},
+            ", bbox [0.0, 0.0, 30.0, 20.0]: no image has the id 8; add it or remove the annotation",
+        ),
         (
             {"category_id": 4},
-            "(image id 7): no category has the id 4; add it or remove the annotation",
+            ", bbox [0.0, 0.0, 30.0, 20.0]: no category has the id 4; add it or remove the "
+            "annotation",
         ),
         *[
             (
@@ -505,7 +516,7 @@ def test_a_record_that_is_no_object(file, folder, kind, record):
         *[
             (
                 {"bbox": bbox},
-                f"(image id 7): bbox {[float(v) for v in bbox]} is wholly outside its image "
+                f", bbox {[float(v) for v in bbox]}: the box lies wholly outside its image "
                 "(image id 7, {folder}/sub/a20x30.png, of 30 x 20 pixels); correct or remove it",
             )
             for bbox in OUTSIDE
@@ -575,6 +586,10 @@ def test_a_faulty_annotation(file, folder, changes, expected):
         ({"height": "20"}, 'height must be a whole number of pixels, but is "20"'),
         ({"height": 20.5}, "height must be a whole number of pixels, but is 20.5"),
         ({"width": math.nan}, "width must be a whole number of pixels, but is NaN"),
+        (
+            {"neg_category_ids": [3, "90"]},
+            'neg_category_ids must be a list of whole numbers, but is [3, "90"]',
+        ),
         ({"width": True}, "width must be a whole number of pixels, but is true"),
         (
             {"width": 0},
@@ -639,7 +654,7 @@ def test_all_faults_are_listed_at_once(file, folder):
         "category id 3: ",
         "annotation id 9: ",
         "image id 7: ",
-        "annotation id 1 (image id 6): ",
+        "annotation id 1, bbox [1.5, 2.25, 10.0, 20.5]: no image has the id 6; ",
     ]
     assert all(line.startswith(f"  {start}") for line, start in zip(lines, starts, strict=True))
 
@@ -652,6 +667,6 @@ def test_no_more_than_20_faults_are_listed(file, folder):
     first, *lines, last = fault(file, folder, content).split("\n")
     assert first == f"{file}: 30 faults"
     assert [line.split(":")[0] for line in lines] == [
-        f"  annotation id {i} (image id {i})" for i in range(100, 120)
+        f"  annotation id {i}, bbox [0.0, 0.0, 1.0, 1.0]" for i in range(100, 120)
     ]
     assert last == "  and 10 more"

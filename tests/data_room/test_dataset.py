@@ -21,6 +21,7 @@ def numbered(counts, encoded=False):
         image_ids=1000 + 7 * images,
         files=tuple(f"{i}.png" for i in images),
         encoded=tuple(bytes([i]) for i in images) if encoded else None,
+        negatives=tuple((i, 90) for i in images.tolist()) if encoded else None,
         sizes=np.stack([100 + images, 200 + images], 1).astype(np.int32),
         apply_exif=images % 2 == 0,
         row_splits=np.concatenate([[0], np.cumsum(counts)]),
@@ -34,7 +35,7 @@ def numbered(counts, encoded=False):
     )
 
 
-PER_IMAGE = ("image_ids", "files", "encoded", "sizes", "apply_exif")
+PER_IMAGE = ("image_ids", "files", "encoded", "negatives", "sizes", "apply_exif")
 PER_ROW = ("boxes", "labels", "is_crowd", "annotated_xywh", "areas", "category_ids")
 
 

@@ -96,7 +96,11 @@ class ReaderToy(tfds.core.GeneratorBasedBuilder):
         if config == "coco":  # as there, the names come to light here
             self.info.features["objects"]["label"].names = ["cat", "dog"]
             for number, entry in enumerate(_EXAMPLES[config][0][1]):
-                entry |= {"is_crowd": number == 0, "area": 77.25 + number}
+                entry |= {
+                    "is_crowd": number == 0,
+                    "is_difficult": False,
+                    "area": 77.25 + number,
+                }
         for index, (image, objects) in enumerate(_EXAMPLES[config]):
             example = {
                 "image": image,
@@ -178,7 +182,7 @@ def test_the_layout_of_voc_is_read(data_dir):
     assert data.boxes[second].shape == (0, 4)
     assert data.boxes[third].tolist() == [[0, 0, 11, 7], [3, 1, 4, 2]]
     assert data.labels[third].tolist() == [0, 1] and data.category_ids[third].tolist() == [1, 2]
-    assert not data.is_crowd.any()
+    assert data.is_crowd.all()  # all are difficult
 
 
 def test_the_layout_of_coco_is_read(data_dir):

@@ -1,0 +1,83 @@
+"""retinanet-check: what is wrong with a data set, before it is trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+
+import tqdm
+from absl import flags
+
+from keras_retinanet.commands import common
+from keras_retinanet.config import DataConfig, load_config
+from keras_retinanet.data.check import FATAL, Finding, read_part
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.report import make_report, report_lines
+from keras_retinanet.evaluation.data_page import write_page
+from keras_retinanet.files import write_json
+from keras_retinanet.layers.anchors import AnchorSettings
+from keras_retinanet.training.build import has_val, load_part
+
+USAGE = """Lists every fault of a data set, and says how well the anchors fit its objects.
+
+  retinanet-check data.train.annotations=train.json data.train.images=images
+  retinanet-check --config small --fit_anchors --html report.html data.train.annotations=boxes.csv
+
+Words are settings, the same as for retinanet-train. Ends with 1 if training would refuse the data;
+docs/data_faults.md says what it does about each fault."""
+
+FLAGS = common.new_flags()
+flags.DEFINE_string(
+    "config", "custom", "Name of a recipe in configs/, or a YAML file.", flag_values=FLAGS
+)
+flags.DEFINE_string("json", None, "File to write the whole report to.", flag_values=FLAGS)
+flags.DEFINE_string("html", None, "Page to write, with plots and examples.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "fit_anchors", False, "Propose anchors that fit the objects better.", flag_values=FLAGS
+)
+
+
+def main(overrides: list[str]) -> int:
+    config = load_config(FLAGS.config, overrides)
+    parts, findings = _read(config.data)
+    total = sum(map(len, parts.values()))
+    with tqdm.tqdm(total=total, unit="image", disable=None) as bar:
+        report = make_report(
+            parts,
+            findings,
+            AnchorSettings(**dataclasses.asdict(config.model.anchors)),
+            config.data.min_side,
+            config.data.max_side,
+            fit=FLAGS.fit_anchors,
+            progress=bar.update,
+        )
+    for line in report_lines(report):
+        print(line)
+    if FLAGS.json:
+        write_json(pathlib.Path(FLAGS.json), report.as_dict(), indent=1)
+    if FLAGS.html:
+        write_page(pathlib.Path(FLAGS.html), report)
+    return 1 if report.has_errors else 0
+
+
+def _read(data: DataConfig) -> tuple[dict[str, DetectionDataset], list[Finding]]:
+    """The parts that can be read, and what is wrong with the others."""
+    parts: dict[str, DetectionDataset] = {}
+    findings: list[Finding] = []
+    for which in ("train", "val") if has_val(data) else ("train",):
+        known = parts["train"].categories if "train" in parts else None
+        dataset, found = read_part(which, functools.partial(load_part, data, which, known))
+        findings += found
+        if dataset is None:
+            continue
+        if known is not None and dataset.categories != known:
+            text = f"{dataset.name} has other categories than {parts['train'].name}"
+            findings.append(Finding(FATAL, "other classes than in training", which, text))
+        parts[which] = dataset
+    return parts, findings
+
+
+def run() -> None:
+    """The console entry point."""
+    common.run(main, FLAGS, USAGE, required=())

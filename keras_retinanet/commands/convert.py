@@ -1,0 +1,50 @@
+"""retinanet-convert: a data set in another annotation format."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from absl import flags
+
+from keras_retinanet.commands import common
+from keras_retinanet.config import ConfigError
+from keras_retinanet.data.convert import WRITERS, convert
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.formats import read_dataset
+
+USAGE = """Writes a data set, images included, into a new folder in another format.
+
+  retinanet-convert --annotations data.yaml --split train --to coco --output_dir converted
+  retinanet-convert --annotations train.json --images images --to tfrecord --output_dir shards
+  retinanet-convert --name voc/2012 --split train --to yolo --output_dir voc
+
+Image files are linked, not copied, where the file system allows it."""
+
+FLAGS = common.new_flags()
+common.define_data(FLAGS)
+flags.DEFINE_enum("to", None, list(WRITERS), "The format to write.", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "The folder to write, new or empty.", flag_values=FLAGS)
+
+
+def main(words: list[str]) -> int:
+    if words:
+        raise ConfigError(f"{words[0]!r} is not understood; --help shows the usage")
+    source = common.data_source(FLAGS)
+    if source is None:
+        raise DataError("name the data set to convert: --annotations, or --name and --split")
+    dataset = read_dataset(source, spell=common.spell_flag)
+    written, notes = convert(dataset, FLAGS.to, FLAGS.output_dir)
+    for note in (*dataset.notes, *notes):
+        print(note)
+    print(
+        f"{len(dataset)} images and {(dataset.labels >= 0).sum()} objects of "
+        f"{len(dataset.categories)} classes in {FLAGS.output_dir}; read it with"
+    )
+    fields = {f.name: getattr(written, f.name) for f in dataclasses.fields(written)}
+    print(" ", " ".join(f"--{name} {value}" for name, value in fields.items() if value is not None))
+    return 0
+
+
+def run() -> None:
+    """The console entry point."""
+    common.run(main, FLAGS, USAGE, required=("to", "output_dir"))

@@ -1,0 +1,281 @@
+"""From the records of any annotation format to a `DetectionDataset`.
+
+The one place where image files are held against their records, and where boxes are judged and
+mended: docs/data_faults.md is its table.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset, Faults
+from keras_retinanet.data.images import read_header
+
+# Formats write two decimals, so x + width may be off by twice half a hundredth; in pixels.
+ROUNDING = 0.0101
+
+# Reading a header is waiting for the disk, most of all for one on the network.
+_THREADS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageRecord:
+    """What a format says of one image.
+
+    Attributes:
+        id: the data set's own id, or a number from 1.
+        name: what messages call the record, "image id 7"; "" where the name of the file will do.
+        file: the path; only a name where `encoded` is given.
+        size: height and width as annotated, None where the format does not say.
+        encoded: the image itself, where it lies in no file of its own.
+        negatives: ids of the categories that were verified to have no object in it, None where the
+            format does not say.
+        problem: what is wrong with the record, in words; its file is not looked at then.
+    """
+
+    id: int
+    name: str
+    file: str
+    size: tuple[int, int] | None = None
+    encoded: bytes | None = None
+    negatives: tuple[int, ...] | None = None
+    problem: str | None = None
+
+
+class _Frame(NamedTuple):
+    """The frame that the boxes on an image are given in; zeros for a faulty one."""
+
+    height: int
+    width: int
+    apply_exif: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """The image records, held against the files.
+
+    Attributes:
+        records: n.
+        sides: int32 [n, 2], width and height of the frames that boxes are given in; 0 for an image
+            that is at fault.
+        apply_exif: bool [n], whether the frame is that after the EXIF rotation.
+    """
+
+    records: Sequence[ImageRecord]
+    sides: np.ndarray
+    apply_exif: np.ndarray
+
+    def describe(self, row: int) -> str:
+        """An image in the words of messages."""
+        record, (width, height) = self.records[row], self.sides[row]
+        name = f"{record.name}, " if record.name else ""
+        return f"{name}{record.file}, of {width} x {height} pixels"
+
+
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """The annotations that have no fault of their own, in the order of the file.
+
+    Attributes:
+        image_of: int64 [t], the row of each one's image; -1 if it has none, which is at fault.
+        labels: int64 [t], index into the categories; -1 likewise.
+        category_ids: int64 [t].
+        xywh: float64 [t, 4], in pixels, widths and heights from 0 on.
+        areas: float64 [t].
+        is_crowd: bool [t].
+        describe: an annotation in the words of messages: its record and its box.
+    """
+
+    image_of: np.ndarray
+    labels: np.ndarray
+    category_ids: np.ndarray
+    xywh: np.ndarray
+    areas: np.ndarray
+    is_crowd: np.ndarray
+    describe: Callable[[int], str]
+
+
+def read_pictures(records: Sequence[ImageRecord], folder: str, faults: Faults) -> Pictures:
+    """Reads the header of every image; adds what is wrong with them to `faults`.
+
+    A record's size tells which frame its boxes are given in: that of the image turned upright by
+    its EXIF orientation or, where only that fits, that of the image as it is stored. Without a size
+    it is the upright one.
+
+    Args:
+        records: at least one.
+        folder: where the files were looked for.
+        faults: of the file that the records come from.
+
+    Raises:
+        DataError: if the folder holds none of the images: it must be the wrong one.
+    """
+    results = _read_frames(records)
+    if len(records) > 1 and not any(isinstance(result, _Frame) for result in results):
+        _check_folder(records, folder, faults.source)
+    frames, paths = [], []
+    for row, (record, result) in enumerate(zip(records, results, strict=True)):
+        if isinstance(result, DataError):
+            faults.add(_prefix(record) + str(result))
+            result = _Frame(0, 0, True)
+        is_file = record.encoded is None and record.problem is None and result.height
+        paths.append(os.path.normpath(record.file) if is_file else row)
+        frames.append(result)
+    for row in repeats(paths):
+        problem = f"{records[row].file}: another image record has this file too; merge the records"
+        faults.add(_prefix(records[row]) + problem)
+    sides = np.array([(frame.width, frame.height) for frame in frames], np.int32)
+    return Pictures(records, sides, np.array([frame.apply_exif for frame in frames], bool))
+
+
+def _prefix(record: ImageRecord) -> str:
+    return f"{record.name}: " if record.name else ""
+
+
+def _read_frames(records: Sequence[ImageRecord]) -> list[_Frame | DataError]:
+    def read(chunk: Sequence[ImageRecord]) -> list[_Frame | DataError]:
+        results: list[_Frame | DataError] = []
+        for record in chunk:
+            try:
+                results.append(_read_frame(record))
+            except DataError as error:
+                results.append(error)
+        return results
+
+    size = 64  # a header alone takes less time than handing it to a thread
+    chunks = [records[start : start + size] for start in range(0, len(records), size)]
+    if len(chunks) == 1:
+        return read(chunks[0])
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        return [result for results in pool.map(read, chunks) for result in results]
+
+
+def _read_frame(record: ImageRecord) -> _Frame:
+    """Checks an image record against its file; a DataError says what is wrong with either."""
+    if record.problem is not None:
+        raise DataError(record.problem)
+    header = read_header(record.file, record.encoded)
+    upright, stored = header.upright_size, (header.height, header.width)
+    if record.size is None:
+        return _Frame(*upright, True)
+    if record.size not in (upright, stored):
+        turned = "" if upright == stored else f" ({upright[1]} x {upright[0]} by its EXIF rotation)"
+        raise DataError(
+            f"{record.file}: the record says {record.size[1]} x {record.size[0]} pixels, the file "
+            f"{stored[1]} x {stored[0]}{turned}; use the image that was annotated, or correct the "
+            "record"
+        )
+    return _Frame(int(record.size[0]), int(record.size[1]), record.size == upright)
+
+
+def _check_folder(records: Sequence[ImageRecord], folder: str, source: str) -> None:
+    """One line, not one for each image, where the wrong folder was named."""
+    if all(record.encoded is None and not os.path.lexists(record.file) for record in records):
+        first = f"{records[0].name}, " if records[0].name else ""
+        name = os.path.relpath(records[0].file, folder) if records[0].file else "no file"
+        raise DataError(
+            f"{source}: none of its {len(records)} images ({first}{name}, and so on) is in the "
+            f"folder {folder}; name the folder that the names of the images start from"
+        )
+
+
+def assemble(
+    source: str,
+    categories: Sequence[Category],
+    pictures: Pictures,
+    objects: Objects,
+    faults: Faults,
+) -> DetectionDataset:
+    """The data set of some records: boxes judged and clipped, annotations in image order.
+
+    Raises:
+        DataError: with all of `faults`, to which the boxes outside their images are added.
+    """
+    _check_inside(objects, pictures, faults)
+    faults.raise_if_any()
+    corners = np.concatenate([objects.xywh[:, :2], objects.xywh[:, :2] + objects.xywh[:, 2:]], 1)
+    sides = np.tile(pictures.sides[objects.image_of], 2)
+    boxes = np.clip(corners, 0, sides).astype(np.float32)
+    is_empty = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    is_over = (np.maximum(-corners, corners - sides) > ROUNDING).any(axis=1) & ~is_empty
+
+    def box(row: int) -> str:
+        return f"{objects.describe(row)}, {pictures.describe(objects.image_of[row])}"
+
+    notes = [
+        *_note("overhanging boxes clipped to their image", is_over, box),
+        *_note("empty boxes dropped", is_empty, box),
+        *_note(
+            "images annotated as they are stored, so that their EXIF orientation is not applied",
+            ~pictures.apply_exif,
+            pictures.describe,
+        ),
+    ]
+    order = np.argsort(objects.image_of, kind="stable")
+    records = pictures.records
+    encoded = [record.encoded for record in records if record.encoded is not None]
+    has_negatives = any(record.negatives is not None for record in records)
+    return DetectionDataset(
+        name=source,
+        categories=tuple(categories),
+        image_ids=np.array([record.id for record in records], np.int64),
+        files=tuple(record.file for record in records),
+        encoded=tuple(encoded) if encoded else None,
+        negatives=tuple(record.negatives or () for record in records) if has_negatives else None,
+        sizes=pictures.sides[:, ::-1].copy(),
+        apply_exif=pictures.apply_exif,
+        row_splits=np.searchsorted(objects.image_of[order], np.arange(len(records) + 1)),
+        boxes=boxes[order],
+        labels=np.where(is_empty, -1, objects.labels).astype(np.int32)[order],
+        is_crowd=objects.is_crowd[order],
+        annotated_xywh=objects.xywh[order],
+        areas=objects.areas[order],
+        category_ids=objects.category_ids[order],
+        notes=tuple(notes),
+    )
+
+
+def _check_inside(objects: Objects, pictures: Pictures, faults: Faults) -> None:
+    """Notes a fault for every box that lies wholly outside its image."""
+    placed = np.flatnonzero(objects.image_of >= 0)
+    sides, xywh = pictures.sides[objects.image_of[placed]], objects.xywh[placed]
+    start, end = xywh[:, :2], xywh[:, :2] + xywh[:, 2:]
+    # An empty box may lie on the border; of one with an area nothing is inside then.
+    is_empty = (start == end).any(axis=1, keepdims=True)
+    is_outside = np.where(is_empty, (start > sides) | (end < 0), (start >= sides) | (end <= 0))
+    is_known = (sides > 0).all(axis=1)
+    faults.add_rows(
+        placed[is_outside.any(axis=1) & is_known],
+        lambda row: (
+            f"{objects.describe(row)}: the box lies wholly outside its image "
+            f"({pictures.describe(objects.image_of[row])}); correct or remove it"
+        ),
+    )
+
+
+def _note(kind: str, is_kind: np.ndarray, describe: Callable[[int], str]) -> Iterator[str]:
+    rows = np.flatnonzero(is_kind)
+    if len(rows):
+        yield f"{kind}: {len(rows)} (the first: {describe(int(rows[0]))})"
+
+
+def repeats(keys: Sequence[Hashable]) -> list[int]:
+    """The places of the keys that occurred before."""
+    first: dict[Hashable, int] = {}
+    return [place for place, key in enumerate(keys) if first.setdefault(key, place) != place]
+
+
+def show(value: Any) -> str:
+    """A value of a file in the words of messages: as JSON, cut to 80 characters."""
+    try:
+        text = json.dumps(value, default=str)
+    except (TypeError, ValueError, RecursionError):  # what YAML has and JSON has not
+        text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,290 @@
+"""What there is to know and to mend about a data set before it is trained on.
+
+docs/data_faults.md is the table of all kinds of findings and of what training does about each.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.data.assemble import ROUNDING
+from keras_retinanet.data.coverage import NEGATIVE_IOU, TrainedObjects
+from keras_retinanet.data.dataset import (
+    DataError,
+    DetectionDataset,
+    all_faults_listed,
+)
+from keras_retinanet.data.images import decoding_fault, read_header
+
+# A box with a shorter side than this, in pixels at the trained size, is tiny: half a cell of P3.
+TINY_SIDE = 4.0
+
+# A box that covers this share of its image is said to cover it all.
+WHOLE_IMAGE = 0.99
+
+# Classes with fewer objects than this share of the largest are said to be rare.
+RARE_CLASS = 0.01
+
+# Severities of findings: training refuses the data, mends them and says so, takes them as they are.
+FATAL, MENDED, NOTED = SEVERITIES = ("fatal", "mended", "noted")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something about one record.
+
+    Attributes:
+        severity: one of `SEVERITIES`.
+        kind: a row of docs/data_faults.md.
+        part: "train" or "val".
+        text: the file, the record and what is the matter.
+        image: the row of the image in its part, -1 for none.
+        row: the row of the annotation, -1 for none.
+    """
+
+    severity: str
+    kind: str
+    part: str
+    text: str
+    image: int = -1
+    row: int = -1
+
+
+def read_part(
+    part: str, read: Callable[[], DetectionDataset]
+) -> tuple[DetectionDataset | None, list[Finding]]:
+    """Reads a part of a data set; what keeps it from being read becomes findings, one each."""
+    try:
+        with all_faults_listed():
+            return read(), []
+    except DataError as error:
+        # Half a surrogate pair, which JSON can hold, could not be printed.
+        text = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+        first, *rest = text.split("\n  ")
+        return None, [Finding(FATAL, "cannot be read", part, line) for line in rest or [first]]
+
+
+def check_part(
+    part: str, dataset: DetectionDataset, objects: TrainedObjects, iou: np.ndarray
+) -> Iterator[Finding]:
+    """All findings on the records of a part that could be read; images are not decoded.
+
+    Args:
+        part: "train" or "val".
+        dataset: the part.
+        objects: what is trained on of it.
+        iou: float64 [t], the best IoU of any anchor with each of `objects`.
+    """
+    yield from _mended(part, dataset)
+    yield from _odd_boxes(part, dataset, objects)
+    kind = "object that no anchor fits"
+    yield from _on_rows(NOTED, kind, part, dataset, objects.rows[iou < NEGATIVE_IOU])
+    yield from _repeated_boxes(part, dataset)
+    yield from _contradictions(part, dataset)
+    yield from _classes(part, dataset)
+    yield from _images(part, dataset)
+
+
+class _Describer:
+    """Names the annotations of a data set in messages."""
+
+    def __init__(self, dataset: DetectionDataset) -> None:
+        self.dataset = dataset
+        self._names = {category.id: category.name for category in dataset.categories}
+
+    def image_of(self, row: int) -> int:
+        return int(np.searchsorted(self.dataset.row_splits, row, side="right")) - 1
+
+    def __call__(self, row: int) -> str:
+        data, image = self.dataset, self.image_of(row)
+        x, y, width, height = data.annotated_xywh[row].tolist()
+        size = f"{data.sizes[image, 1]} x {data.sizes[image, 0]}"
+        box = [round(value, 2) for value in (x, y, x + width, y + height)]
+        name = self._names[int(data.category_ids[row])]
+        return f"{data.files[image]} ({size}): {name}, box {box}"
+
+
+def _on_rows(
+    severity: str, kind: str, part: str, dataset: DetectionDataset, rows: np.ndarray
+) -> Iterator[Finding]:
+    describe = _Describer(dataset)
+    for row in rows.tolist():
+        yield Finding(severity, kind, part, describe(row), describe.image_of(row), row)
+
+
+def _on_images(
+    severity: str, kind: str, part: str, dataset: DetectionDataset, images: np.ndarray
+) -> Iterator[Finding]:
+    for image in images.tolist():
+        yield Finding(severity, kind, part, dataset.files[image], image)
+
+
+def _mended(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    xywh = dataset.annotated_xywh
+    corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    sides = np.tile(np.repeat(dataset.sizes, np.diff(dataset.row_splits), axis=0)[:, ::-1], 2)
+    is_empty = dataset.labels < 0
+    is_over = (np.maximum(-corners, corners - sides) > ROUNDING).any(axis=1) & ~is_empty
+    yield from _on_rows(MENDED, "overhanging box", part, dataset, np.flatnonzero(is_over))
+    yield from _on_rows(MENDED, "empty box", part, dataset, np.flatnonzero(is_empty))
+
+
+def _odd_boxes(part: str, dataset: DetectionDataset, objects: TrainedObjects) -> Iterator[Finding]:
+    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    is_tiny = sides.min(axis=1, initial=np.inf) < TINY_SIDE
+    yield from _on_rows(NOTED, "tiny box", part, dataset, objects.rows[is_tiny])
+    boxes = dataset.boxes[objects.rows].astype(np.float64)
+    areas = np.repeat(dataset.sizes.astype(np.int64).prod(axis=1), np.diff(dataset.row_splits))
+    shares = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / areas[objects.rows]
+    is_whole = shares >= WHOLE_IMAGE
+    yield from _on_rows(NOTED, "box of the whole image", part, dataset, objects.rows[is_whole])
+
+
+def _repeated_boxes(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    """Boxes that lie where another one of their image does, to a tenth of a pixel."""
+    image_of = np.repeat(np.arange(len(dataset)), np.diff(dataset.row_splits))
+    tenths = np.round(dataset.annotated_xywh * 10)
+    is_object = (dataset.labels >= 0) & ~dataset.is_crowd
+    first: dict[tuple, int] = {}
+    same: list[int] = []
+    other: list[int] = []
+    for row in np.flatnonzero(is_object).tolist():
+        earlier = first.setdefault((image_of[row], *tenths[row]), row)
+        if earlier != row:
+            is_same = dataset.labels[earlier] == dataset.labels[row]
+            (same if is_same else other).append(row)
+    yield from _on_rows(NOTED, "repeated box", part, dataset, np.array(same, np.int64))
+    yield from _on_rows(NOTED, "box of two classes", part, dataset, np.array(other, np.int64))
+
+
+def _contradictions(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    """Objects of classes that their image was verified not to have."""
+    for image, absent in enumerate(dataset.negatives or ()):
+        rows = np.arange(*dataset.row_splits[image : image + 2])
+        rows = rows[np.isin(dataset.category_ids[rows], absent)]
+        yield from _on_rows(NOTED, "object of an absent class", part, dataset, rows)
+
+
+def _classes(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    counts = class_counts(dataset)
+    for category, count in zip(dataset.categories, counts.tolist(), strict=True):
+        if not count:
+            yield Finding(NOTED, "class without objects", part, f"{category.name}: no objects")
+        elif count < RARE_CLASS * counts.max():
+            text = f"{category.name}: {count} objects, the largest class has {counts.max()}"
+            yield Finding(NOTED, "rare class", part, text)
+
+
+def _images(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    is_empty = np.diff(dataset.row_splits) == 0
+    yield from _on_images(NOTED, "image without objects", part, dataset, np.flatnonzero(is_empty))
+    orientations = [
+        read_header(file, None if dataset.encoded is None else dataset.encoded[index])
+        for index, file in enumerate(dataset.files)
+    ]
+    is_turned = np.array([header.exif_orientation != 1 for header in orientations], bool)
+    applied = np.flatnonzero(is_turned & dataset.apply_exif)
+    stored = np.flatnonzero(is_turned & ~dataset.apply_exif)
+    yield from _on_images(MENDED, "image turned by its EXIF rotation", part, dataset, applied)
+    kind = "EXIF rotation not applied, as the annotation asks"
+    yield from _on_images(MENDED, kind, part, dataset, stored)
+
+
+def class_counts(dataset: DetectionDataset) -> np.ndarray:
+    """int64 [K], the objects of each class that are trained on."""
+    labels = dataset.labels[(dataset.labels >= 0) & ~dataset.is_crowd]
+    return np.bincount(labels, minlength=len(dataset.categories))
+
+
+def read_images(dataset: DetectionDataset) -> Iterator[tuple[str, DataError | None]]:
+    """Decodes all images in order: a digest of each file's bytes, and what is wrong with it."""
+
+    def read(index: int) -> tuple[str, DataError | None]:
+        file = dataset.files[index]
+        try:
+            encoded = (
+                pathlib.Path(file).read_bytes()
+                if dataset.encoded is None
+                else dataset.encoded[index]
+            )
+        except OSError as error:
+            return "", DataError(f"{file}: cannot be read ({error.strerror})")
+        return hashlib.sha256(encoded).hexdigest(), decoding_fault(file, encoded)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for start in range(0, len(dataset), 256):  # so that no more than these wait in memory
+            yield from pool.map(read, range(start, min(start + 256, len(dataset))))
+
+
+def check_images(
+    parts: dict[str, tuple[DetectionDataset, list[tuple[str, DataError | None]]]],
+) -> Iterator[Finding]:
+    """Images that cannot be decoded, and those that are the same file, within and across parts.
+
+    Args:
+        parts: for each part its data set and what `read_images` gave.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    for part, (dataset, results) in parts.items():
+        for image, (digest, fault) in enumerate(results):
+            file = dataset.files[image]
+            if fault is not None:
+                yield Finding(FATAL, "image that cannot be decoded", part, str(fault), image)
+                continue
+            other_part, other = first.setdefault(digest, (part, file))
+            if other_part != part:
+                text = f"{file}: the same image as {other} in {other_part}"
+                yield Finding(NOTED, "image in both parts", part, text, image)
+            elif other != file:
+                text = f"{file}: the same image as {other}"
+                yield Finding(NOTED, "repeated image", part, text, image)
+
+
+def statistics(dataset: DetectionDataset) -> dict[str, Any]:
+    """Counts and spreads of a data set, as plain numbers that JSON holds.
+
+    Sides are in pixels of the original images, ratios are height / width.
+    """
+    is_object = (dataset.labels >= 0) & ~dataset.is_crowd
+    boxes = dataset.boxes[is_object].astype(np.float64)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    labels = dataset.labels[is_object]
+    image_of = np.repeat(np.arange(len(dataset)), np.diff(dataset.row_splits))[is_object]
+    pairs = np.unique(np.stack([image_of, labels], axis=1), axis=0)
+    images = np.bincount(pairs[:, 1].astype(np.int64), minlength=len(dataset.categories))
+    counts = class_counts(dataset)
+    present = counts[counts > 0]
+    sizes = collections.Counter(map(tuple, dataset.sizes[:, ::-1].tolist()))
+    return {
+        "images": len(dataset),
+        "images_without_objects": int((np.diff(dataset.row_splits) == 0).sum()),
+        "objects": int(is_object.sum()),
+        "crowds": int(dataset.is_crowd.sum()),
+        "image_sizes": [[*size, count] for size, count in sizes.most_common(10)],
+        "image_width": _spread(dataset.sizes[:, 1]),
+        "image_height": _spread(dataset.sizes[:, 0]),
+        "objects_per_image": _spread(np.bincount(image_of, minlength=len(dataset))),
+        "box_side": _spread(np.sqrt(sides.prod(axis=1))),
+        "box_ratio": _spread(sides[:, 1] / sides[:, 0]),
+        "imbalance": float(present.max() / present.min()) if len(present) else 1.0,
+        "classes": [
+            {"name": category.name, "objects": int(count), "images": int(in_images)}
+            for category, count, in_images in zip(dataset.categories, counts, images, strict=True)
+        ],
+    }
+
+
+def _spread(values: np.ndarray) -> dict[str, float]:
+    """Least, median and greatest of some numbers; zeros for none."""
+    if not len(values):
+        return {"min": 0.0, "median": 0.0, "max": 0.0}
+    low, middle, high = np.quantile(values, (0, 0.5, 1))
+    return {"min": float(low), "median": float(middle), "max": float(high)}

@@ -1,0 +1,111 @@
+"""Files that list classes: `data.classes`, for the formats that do not carry a list themselves."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+from keras_retinanet.data.assemble import repeats, show
+from keras_retinanet.data.dataset import Category, DataError, Faults
+from keras_retinanet.data.records import Classes
+from keras_retinanet.data.text import csv_rows, read_text
+
+_KIND = "a list of classes"
+
+# First lines that are no class: of a hand-written list, and of Open Images'.
+_HEADERS = (["name", "id"], ["class", "id"], ["class_name", "id"], ["labelname", "displayname"])
+
+# A field of a label map, in the text form of protocol buffers: key, number or quoted text.
+_FIELD = re.compile(r"""(\w+)\s*:\s*(-?\d+|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""")
+
+
+def read_classes(file: str | os.PathLike[str]) -> Classes:
+    """Reads a list of classes, in one of the forms that are in use.
+
+    - One name on each line. Ids count from 1.
+    - `name,id`, as fizyr/keras-retinanet has it.
+    - `label,name`, as Open Images has it: annotations say "/m/01yrx", messages and results "Cat".
+      Ids count from 1.
+    - The label map of the TensorFlow Object Detection API (.pbtxt): items with `id`, `name` and
+      perhaps `display_name`.
+
+    Returns:
+        What annotations call each class -> its id and name.
+
+    Raises:
+        DataError: naming the file, the line and the remedy.
+    """
+    source = os.fspath(file)
+    text = read_text(source, _KIND)
+    faults = Faults(source)
+    if source.endswith(".pbtxt"):
+        entries = list(_label_map(text, faults))
+    else:
+        entries = list(_table(source, text, faults))
+    _check_unique(entries, faults)
+    faults.raise_if_any()
+    if not entries:
+        raise DataError(f"{source}: the list of classes is empty; write one name on each line")
+    return {label: category for _, label, category in entries}
+
+
+def write_classes(file: str | os.PathLike[str], categories: Sequence[Category]) -> None:
+    """Writes `name,id` lines, which `read_classes` reads."""
+    with open(file, "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([category.name, category.id] for category in categories)
+
+
+# Where an entry stands, what annotations call the class, and the class.
+_Entry = tuple[str, str, Category]
+
+
+def _table(source: str, text: str, faults: Faults) -> Iterable[_Entry]:
+    rows = [(line, [c.strip() for c in row]) for line, row in csv_rows(source, text, _KIND)]
+    if rows and [cell.lower() for cell in rows[0][1]] in _HEADERS:
+        del rows[0]
+    is_numbered = all(_is_id(row[-1]) for _, row in rows)
+    width = len(rows[0][1]) if rows else 1
+    for number, (line, row) in enumerate(rows, start=1):
+        place = f"line {line}"
+        if len(row) != width or width > 2 or not all(row):
+            faults.add(f"{place}: must be a name, a name and an id, or a label and a name; {row}")
+        elif width == 1:
+            yield place, row[0], Category(number, row[0])
+        elif is_numbered:
+            yield place, row[0], Category(int(row[1]), row[0])
+        else:
+            yield place, row[0], Category(number, row[1])
+
+
+def _label_map(text: str, faults: Faults) -> Iterable[_Entry]:
+    text = re.sub(r"(?m)^\s*#.*$", "", text)
+    items = re.split(r"\bitem\s*:?\s*\{", text)[1:]
+    for number, item in enumerate(items, start=1):
+        fields = {key: value.strip("\"'") for key, value in _FIELD.findall(item)}
+        name, id_ = fields.get("name", fields.get("display_name", "")), fields.get("id", "")
+        if not name.strip() or not _is_id(id_):
+            faults.add(f"item {number}: needs an id and a name")
+        else:
+            shown = fields.get("display_name", name).strip() or name
+            yield f"item {number}", name.strip(), Category(int(id_), shown)
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,18}", text) is not None
+
+
+def _check_unique(entries: Sequence[_Entry], faults: Faults) -> None:
+    columns: dict[str, list[str] | list[int]] = {
+        "label": [label for _, label, _ in entries],
+        "name": [category.name for _, _, category in entries],
+        "id": [category.id for _, _, category in entries],
+    }
+    faulty: set[int] = set()  # a repeated label is mostly a repeated name too: said once
+    for key, values in columns.items():
+        for row in repeats(values):
+            if row not in faulty:
+                place, value = entries[row][0], show(values[row])
+                faults.add(f"{place}: another class has the {key} {value} too; correct one")
+                faulty.add(row)

@@ -1,0 +1,216 @@
+"""From a data set in any format to a folder in another one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from keras_retinanet.data.assemble import repeats, show
+from keras_retinanet.data.coco import write_coco
+from keras_retinanet.data.csv_table import write_csv
+from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.formats import DataSource
+from keras_retinanet.data.images import IMAGE_SUFFIXES, read_header
+from keras_retinanet.data.kitti import write_kitti
+from keras_retinanet.data.labelme import write_labelme
+from keras_retinanet.data.open_images import write_open_images
+from keras_retinanet.data.tfrecord_writer import image_bytes, write_tfrecord
+from keras_retinanet.data.voc import write_voc
+from keras_retinanet.data.yolo import write_yolo
+from keras_retinanet.files import write_atomically
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """How a format is written.
+
+    Attributes:
+        write: takes a data set that `mended` made, the file names of its images (whose stems
+            differ) and the folder; writes the annotations, and returns lines on what it could not.
+        images: the subfolder for the images; None for a format that holds them itself.
+        source: where `read_dataset` finds what was written, from that folder on.
+    """
+
+    write: Callable[[DetectionDataset, Sequence[str], pathlib.Path], list[str]]
+    images: str | None
+    source: DataSource
+
+
+WRITERS: dict[str, Writer] = {
+    "coco": Writer(
+        write_coco, "images", DataSource("coco", annotations="annotations.json", images="images")
+    ),
+    "voc": Writer(
+        write_voc,
+        "JPEGImages",
+        DataSource("voc", annotations="Annotations", images="JPEGImages", classes="classes.csv"),
+    ),
+    "csv": Writer(
+        write_csv,
+        "images",
+        DataSource("csv", annotations="annotations.csv", classes="classes.csv"),
+    ),
+    "yolo": Writer(
+        write_yolo, "images/train", DataSource("yolo", annotations="data.yaml", split="train")
+    ),
+    "kitti": Writer(
+        write_kitti,
+        "image_2",
+        DataSource("kitti", annotations="label_2", images="image_2", classes="classes.csv"),
+    ),
+    "open_images": Writer(
+        write_open_images,
+        "images",
+        DataSource(
+            "open_images",
+            annotations="annotations-bbox.csv",
+            images="images",
+            classes="classes.csv",
+        ),
+    ),
+    "labelme": Writer(
+        write_labelme, ".", DataSource("labelme", annotations=".", classes="classes.csv")
+    ),
+    "tfrecord": Writer(
+        write_tfrecord, None, DataSource("tfrecord", annotations=".", classes="label_map.pbtxt")
+    ),
+}
+
+
+def convert(
+    dataset: DetectionDataset, to: str, output: str | os.PathLike[str]
+) -> tuple[DataSource, list[str]]:
+    """Writes a data set, images included, into a new folder.
+
+    What reading mended is written mended: boxes are clipped, empty ones left out, and those of
+    images that were annotated as stored are turned with them. Image files are linked (a hard link
+    takes no space) or, on another file system, copied.
+
+    Args:
+        dataset: what to write.
+        to: a key of `WRITERS`.
+        output: the folder, which must not exist or be empty.
+
+    Returns:
+        Where `read_dataset` finds it, and lines on what the format could not hold.
+
+    Raises:
+        DataError: if the format cannot hold the name of a class; nothing is written then.
+        OSError: if the folder cannot be written.
+    """
+    output = pathlib.Path(output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise DataError(f"{output} exists and is not empty; name another folder")
+    for category in dataset.categories:
+        if not category.name.isprintable():
+            raise DataError(
+                f"the class {show(category.name)} has unprintable characters; rename it"
+            )
+    writer, names = WRITERS[to], image_names(dataset)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(output) as folder:
+        folder.mkdir()
+        if writer.images is not None:
+            _place_images(dataset, names, folder / writer.images)
+        notes = writer.write(mended(dataset), names, folder)
+    paths = {
+        field: os.path.normpath(output / path)
+        for field in ("annotations", "images", "classes")
+        if (path := getattr(writer.source, field)) is not None
+    }
+    return dataclasses.replace(writer.source, **paths), notes
+
+
+def mended(dataset: DetectionDataset) -> DetectionDataset:
+    """The data set with `annotated_xywh` as training sees the boxes, in float64.
+
+    Boxes are clipped, rows without a label are gone, and every image is in the upright frame.
+    """
+    xywh = dataset.annotated_xywh
+    corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    counts = np.diff(dataset.row_splits)
+    image_of = np.repeat(np.arange(len(dataset)), counts)
+    corners = np.clip(corners, 0, np.tile(dataset.sizes[image_of][:, ::-1], 2))
+    sizes = dataset.sizes.copy()
+    for index in np.flatnonzero(~dataset.apply_exif):
+        encoded = None if dataset.encoded is None else dataset.encoded[index]
+        orientation = read_header(dataset.files[index], encoded).exif_orientation
+        rows = dataset.rows(int(index))
+        corners[rows] = upright_boxes(corners[rows], dataset.sizes[index], orientation)
+        sizes[index] = sizes[index][:: -1 if orientation > 4 else 1]
+    kept = dataset.labels >= 0
+    return dataclasses.replace(
+        dataset,
+        sizes=sizes,
+        apply_exif=np.ones(len(dataset), bool),
+        row_splits=np.concatenate(
+            [[0], np.cumsum(np.bincount(image_of[kept], minlength=len(counts)))]
+        ),
+        boxes=corners[kept].astype(np.float32),
+        labels=dataset.labels[kept],
+        is_crowd=dataset.is_crowd[kept],
+        annotated_xywh=np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)[kept],
+        areas=dataset.areas[kept],
+        category_ids=dataset.category_ids[kept],
+    )
+
+
+def upright_boxes(corners: np.ndarray, size: np.ndarray, orientation: int) -> np.ndarray:
+    """Boxes on a stored image, taken along when it is turned upright by its EXIF orientation.
+
+    Args:
+        corners: [M, 4], xyxy in pixels.
+        size: height and width of the stored image.
+        orientation: 1 to 8; 5 to 8 exchange the sides.
+    """
+    x_min, y_min, x_max, y_max = corners.T
+    height, width = size
+    if orientation in (2, 3, 7, 8):  # the right edge becomes the left, or the top, one
+        x_min, x_max = width - x_max, width - x_min
+    if orientation in (3, 4, 6, 7):
+        y_min, y_max = height - y_max, height - y_min
+    if orientation > 4:
+        x_min, y_min, x_max, y_max = y_min, x_min, y_max, x_max
+    return np.stack([x_min, y_min, x_max, y_max], axis=1)
+
+
+def image_names(dataset: DetectionDataset) -> list[str]:
+    """File names for the images, no two alike up to their endings, also regardless of capitals.
+
+    Where the images' own names are not so, or hidden, each gets its place in the data set before
+    it.
+    """
+    names = []
+    for index, file in enumerate(dataset.files):
+        stem, ending = os.path.splitext(os.path.basename(file))
+        if ending.lower() not in IMAGE_SUFFIXES:
+            stem, ending = stem + ending, _suffix(image_bytes(dataset, index)[:4])
+        names.append((stem, ending))
+    stems = [stem.lower() for stem, _ in names]
+    if not repeats(stems) and not any(stem.startswith(".") for stem in stems):
+        return [stem + ending for stem, ending in names]
+    return [f"{i:06d}_{stem}{ending}" for i, (stem, ending) in enumerate(names, start=1)]
+
+
+def _suffix(head: bytes) -> str:
+    """The ending for an image of which these are the first four bytes."""
+    kinds = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"GI": ".gif"}
+    return kinds.get(head[:2], ".bmp")
+
+
+def _place_images(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, name in enumerate(names):
+        if dataset.encoded is not None:
+            (folder / name).write_bytes(dataset.encoded[index])
+            continue
+        file = os.path.realpath(dataset.files[index])  # a link would be linked, not its file
+        try:
+            os.link(file, folder / name)
+        except OSError:
+            shutil.copyfile(file, folder / name)

@@ -1,0 +1,178 @@
+"""LabelMe's annotation format: a JSON file for each image."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from keras_retinanet.data.assemble import show
+from keras_retinanet.data.classes import write_classes
+from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.folders import list_folder
+from keras_retinanet.data.records import Classes, Records
+from keras_retinanet.data.text import finite_numbers, read_text
+from keras_retinanet.data.written import written_objects
+from keras_retinanet.files import write_json
+
+# The fewest points that shapes with an extent have; lines and points have none.
+_POINTS = {"rectangle": 2, "circle": 2, "polygon": 3, "mask": 2}
+
+# LabelMe lets people define flags; this one is written for crowds, and read.
+CROWD_FLAG = "iscrowd"
+
+_VERSION = "5.5.0"  # of LabelMe, whose layout is written
+
+
+def read_labelme(
+    annotations: str | os.PathLike[str],
+    images: str | os.PathLike[str] | None = None,
+    classes: Classes | None = None,
+) -> DetectionDataset:
+    """Reads the JSON files of LabelMe.
+
+    The box of a shape (rectangle, polygon, circle, mask) is what encloses it. Shapes of one label
+    that share a `group_id` are parts of one object, as LabelMe's own converters have it. A shape
+    whose flag "iscrowd" is set is read as a crowd. The embedded copy of the image is not looked at.
+
+    Args:
+        annotations: the folder of JSON files.
+        images: the folder that `imagePath` starts from; None for that of the JSON files.
+        classes: the classes; None for those that occur.
+
+    Raises:
+        DataError: naming file, shape and remedy, for all faults at once.
+    """
+    source = os.fspath(annotations)
+    folder = source if images is None else os.fspath(images)
+    records = Records(source, classes)
+    names = list_folder(source, "JSON files", (".json",))
+    if not names:
+        raise DataError(f"{source}: the data set is empty: the folder holds no JSON files")
+    for name in names:
+        try:
+            content = _load(os.path.join(source, name))
+        except DataError as error:
+            records.faults.add(str(error))
+            continue
+        # Windows writes the path with its own separator.
+        file = os.path.join(folder, content["imagePath"].replace("\\", "/"))
+        row = records.add_image(file, name=name, size=_size(content))
+        _read_shapes(content["shapes"], row, records)
+    return records.dataset(folder)
+
+
+def _load(file: str) -> dict[str, Any]:
+    """The parsed file, with `imagePath`, `shapes` and a size of the right types."""
+    text = read_text(file, "a LabelMe JSON file")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not JSON ({error}); write it anew or leave it out") from None
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise DataError(f'{file}: not a LabelMe file: the list "shapes" is missing')
+    if not isinstance(content.get("imagePath"), str) or not content["imagePath"]:
+        raise DataError(
+            f"{file}: imagePath must be a text, but is {show(content.get('imagePath'))}"
+        )
+    sides = [content.get(key) for key in ("imageHeight", "imageWidth")]
+    numbers = finite_numbers(side for side in sides if side is not None)
+    if numbers is None or any(number != int(number) for number in numbers):
+        raise DataError(f"{file}: imageHeight and imageWidth must be whole, but are {show(sides)}")
+    return content
+
+
+def _size(content: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    return None if height is None or width is None else (int(height), int(width))
+
+
+def _read_shapes(shapes: list[Any], row: int, records: Records) -> None:
+    """Adds the objects of an image, each at the number of its first shape."""
+    groups: dict[Any, tuple[int, str, list[float], bool]] = {}
+    for number, shape in enumerate(shapes, start=1):
+        if problem := _shape_problem(shape):
+            records.add_fault(row, number, problem)
+            continue
+        box, name = _enclosing_box(shape), shape["label"]
+        group = shape.get("group_id")
+        key = number if group is None else (name, group)
+        if key in groups:
+            first, _, other, crowd = groups[key]
+            box = [*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:])]
+            groups[key] = (first, name, box, crowd)
+        else:
+            is_crowd = (shape.get("flags") or {}).get(CROWD_FLAG) is True
+            groups[key] = (number, name, box, is_crowd)
+    for number, name, box, is_crowd in groups.values():
+        records.add_object(row, number, name, box, is_crowd=is_crowd)
+
+
+def _shape_problem(shape: Any) -> str | None:
+    if not isinstance(shape, dict):
+        return f"must be a JSON object, but is {show(shape)}"
+    if not isinstance(shape.get("label"), str):
+        return f"label must be a text, but is {show(shape.get('label'))}"
+    kind = shape.get("shape_type", "polygon")
+    if not isinstance(kind, str) or kind not in _POINTS:
+        return f"a shape of type {show(kind)} has no box; draw a rectangle or remove it"
+    points: Any = shape.get("points")
+    is_list = isinstance(points, list) and all(isinstance(p, list) and len(p) == 2 for p in points)
+    if not is_list or finite_numbers(value for point in points for value in point) is None:
+        return f"points must be pairs of finite numbers, but is {show(points)}"
+    if len(points) < _POINTS[kind]:
+        return f"a {kind} takes {_POINTS[kind]} points or more, but has {len(points)}"
+    if not isinstance(shape.get("group_id"), int | None):
+        return f"group_id must be a whole number or null, but is {show(shape['group_id'])}"
+    if not isinstance(shape.get("flags"), dict | None):
+        return f"flags must be a JSON object, but is {show(shape['flags'])}"
+    return None
+
+
+def _enclosing_box(shape: dict[str, Any]) -> list[float]:
+    """xyxy of a shape without fault."""
+    points = [[float(value) for value in point] for point in shape["points"]]
+    if shape.get("shape_type") == "circle":  # its centre, and a point on its rim
+        (x, y), (rim_x, rim_y) = points[:2]
+        radius = math.hypot(rim_x - x, rim_y - y)
+        return [x - radius, y - radius, x + radius, y + radius]
+    xs, ys = zip(*points, strict=True)
+    return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def write_labelme(
+    dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path
+) -> list[str]:
+    """Writes a JSON file beside each image, and classes.csv; crowds get the flag "iscrowd".
+
+    See `convert.Writer`.
+    """
+    for index, name in enumerate(names):
+        height, width = dataset.sizes[index].tolist()
+        shapes = []
+        for written in written_objects(dataset, index):
+            x_min, y_min, x_max, y_max = written.corners.tolist()
+            shapes.append(
+                {
+                    "label": written.category.name,
+                    "points": [[x_min, y_min], [x_max, y_max]],
+                    "group_id": None,
+                    "shape_type": "rectangle",
+                    "flags": {CROWD_FLAG: True} if written.is_crowd else {},
+                }
+            )
+        content = {
+            "version": _VERSION,
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": name,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        write_json(folder / f"{os.path.splitext(name)[0]}.json", content, indent=2)
+    write_classes(folder / "classes.csv", dataset.categories)
+    return []

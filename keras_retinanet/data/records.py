@@ -1,0 +1,230 @@
+"""Gathers the records of an annotation format whose classes are names and whose boxes are corners.
+
+That is every format but COCO's, which has ids throughout and reads whole columns at once.
+"""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import difflib
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from keras_retinanet.data.assemble import ImageRecord, Objects, assemble, read_pictures, show
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset, Faults
+
+# What a format calls each of its classes, and the class.
+Classes = Mapping[str, Category]
+
+# The label of a region that belongs to no class until `dataset` gives it to every class.
+_OF_EVERY_CLASS = -1
+
+# Shares of a side are often float32 or have six decimals. Rounding to this many decimals of a pixel
+# takes the noise of that out again: whole pixels and hundredths come back as they were.
+_DECIMALS = 3
+
+
+class Records:
+    """The images and objects of a data set, gathered one by one, and what is wrong with them.
+
+    Args:
+        source: the file or folder that is read.
+        classes: the classes that there are; None takes those that occur, sorted by name, with ids
+            from 1.
+        place: names the record of an object, from the row of its image and the number that it was
+            added with: "line 7". By default it is the object of that number in the image's record.
+        relative: whether corners are shares of the image's sides instead of pixels.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        classes: Classes | None,
+        *,
+        place: Callable[[int, int], str] | None = None,
+        relative: bool = False,
+    ) -> None:
+        self.faults = Faults(os.fspath(source))
+        self.images: list[ImageRecord] = []
+        self._classes = classes
+        self._labels = {} if classes is None else {name: i for i, name in enumerate(classes)}
+        self._place = place or self._numbered
+        self._relative = relative
+        self._negatives: dict[int, list[int]] = {}
+        # Not lists: Open Images has 14.6 million boxes.
+        self._image_of, self._numbers = array.array("q"), array.array("q")
+        self._label_of, self._is_crowd = array.array("q"), array.array("b")
+        self._corners, self._areas = array.array("d"), array.array("d")
+
+    def _numbered(self, image: int, number: int) -> str:
+        return f"{self.images[image].name}, object {number}"
+
+    def add_image(
+        self,
+        file: str,
+        *,
+        name: str = "",
+        id: int | None = None,
+        size: tuple[int, int] | None = None,
+        encoded: bytes | None = None,
+        problem: str | None = None,
+    ) -> int:
+        """Adds an image, see `assemble.ImageRecord`, and returns its row; ids count from 1."""
+        row = len(self.images)
+        number = row + 1 if id is None else id
+        self.images.append(ImageRecord(number, name, file, size, encoded, problem=problem))
+        return row
+
+    def add_fault(self, image: int, number: int, problem: str) -> None:
+        """Notes what is wrong with the record of object `number` of an image."""
+        self.faults.add(f"{self._place(image, number)}: {problem}")
+
+    def add_object(
+        self,
+        image: int,
+        number: int,
+        name: str,
+        corners: Sequence[float],
+        *,
+        is_crowd: bool = False,
+        area: float | None = None,
+    ) -> None:
+        """Adds an object, or a fault if its class is unknown or its box inverted.
+
+        Args:
+            image: the row of its image.
+            number: what `place` finds its record by.
+            name: what the format calls its class.
+            corners: xyxy, finite, in pixels or shares.
+            is_crowd: whether it is a region of many objects, to ignore in training.
+            area: in square pixels; None for that of the box.
+        """
+        label = self._label(image, number, name)
+        if label is not None:
+            self._add(image, number, label, corners, is_crowd, area)
+
+    def add_region(self, image: int, number: int, corners: Sequence[float]) -> None:
+        """Adds a region to ignore that belongs to no class: a crowd of every class."""
+        self._add(image, number, _OF_EVERY_CLASS, corners, True, None)
+
+    def add_negative(self, image: int, number: int, name: str) -> None:
+        """Adds that an image was verified to hold no object of a class."""
+        label = self._label(image, number, name)
+        if label is not None:
+            self._negatives.setdefault(image, []).append(label)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a class of this name, or was an object of it."""
+        return name.strip() in self._labels
+
+    def dataset(self, folder: str | os.PathLike[str]) -> DetectionDataset:
+        """The data set of all that was added.
+
+        Args:
+            folder: where the images were looked for.
+
+        Raises:
+            DataError: for no images or classes at all, and with all faults.
+        """
+        source = self.faults.source
+        if not self.images:
+            self.faults.raise_if_any()
+            raise DataError(f"{source}: the data set is empty: it lists no image")
+        categories, rank = self._categories()
+        if not categories:
+            self.faults.raise_if_any()
+            raise DataError(
+                f"{source}: no object has a class; name the classes with data.classes if that is so"
+            )
+        ids = np.array([category.id for category in categories], np.int64)
+        self._place_negatives(ids[rank])
+        pictures = read_pictures(self.images, os.fspath(folder), self.faults)
+        return assemble(
+            source, categories, pictures, self._objects(ids, rank, pictures.sides), self.faults
+        )
+
+    def _label(self, image: int, number: int, name: str) -> int | None:
+        """The place of a class among those known; None, and a fault, if there can be none."""
+        name = name.strip()
+        label = self._labels.get(name)
+        if label is None and not name:
+            self.add_fault(image, number, "the name of the class is missing")
+        elif label is None and self._classes is None:
+            label = self._labels[name] = len(self._labels)
+        elif label is None:
+            near = difflib.get_close_matches(name, list(self._labels), n=1)
+            hint = f"; did you mean {show(near[0])}?" if near else ""
+            self.add_fault(image, number, f"no class is called {show(name)}{hint}")
+        return label
+
+    def _add(
+        self,
+        image: int,
+        number: int,
+        label: int,
+        corners: Sequence[float],
+        is_crowd: bool,
+        area: float | None,
+    ) -> None:
+        x_min, y_min, x_max, y_max = corners
+        if x_max < x_min or y_max < y_min:
+            problem = f"box {list(corners)} is inverted; its maximum lies below its minimum"
+            self.add_fault(image, number, problem)
+            return
+        self._image_of.append(image)
+        self._numbers.append(number)
+        self._label_of.append(label)
+        self._is_crowd.append(is_crowd)
+        self._corners.extend(corners)
+        self._areas.append(np.nan if area is None else area)
+
+    def _categories(self) -> tuple[list[Category], np.ndarray]:
+        """The categories in their order, and for each label its place in that: int64 [K]."""
+        if self._classes is None:
+            names = sorted(self._labels)
+            categories = [Category(i, name) for i, name in enumerate(names, start=1)]
+            place = {name: i for i, name in enumerate(names)}
+            return categories, np.array([place[name] for name in self._labels], np.int64)
+        known = list(self._classes.values())
+        categories = sorted(known, key=lambda category: category.id)
+        places = {category: place for place, category in enumerate(categories)}
+        return categories, np.array([places[category] for category in known], np.int64)
+
+    def _place_negatives(self, ids: np.ndarray) -> None:
+        """Writes the negatives into the image records; `ids` are the category ids of labels."""
+        for image, labels in self._negatives.items():
+            absent = tuple(sorted({int(ids[label]) for label in labels}))
+            self.images[image] = dataclasses.replace(self.images[image], negatives=absent)
+
+    def _objects(self, ids: np.ndarray, rank: np.ndarray, sides: np.ndarray) -> Objects:
+        image_of = np.array(self._image_of, np.int64)
+        corners = np.array(self._corners, np.float64).reshape(-1, 4)
+        if self._relative:
+            corners = np.round(corners * np.tile(sides[image_of], 2), _DECIMALS)
+        labels = np.array(self._label_of, np.int64)
+        # A region of every class becomes a row for each class.
+        is_region = labels == _OF_EVERY_CLASS
+        rows = np.repeat(np.arange(len(labels)), np.where(is_region, len(ids), 1))
+        first = np.searchsorted(rows, rows)
+        labels = np.where(is_region[rows], np.arange(len(rows)) - first, rank[labels[rows]])
+        corners, numbers = corners[rows], np.array(self._numbers, np.int64)[rows]
+        image_of = image_of[rows]
+        xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        if self._relative:
+            xywh = np.round(xywh, _DECIMALS)
+        areas = np.array(self._areas, np.float64)[rows]
+        return Objects(
+            image_of=image_of,
+            labels=labels,
+            category_ids=ids[labels],
+            xywh=xywh,
+            areas=np.where(np.isnan(areas), xywh[:, 2] * xywh[:, 3], areas),
+            is_crowd=np.array(self._is_crowd, bool)[rows],
+            describe=lambda row: (
+                f"{self._place(int(image_of[row]), int(numbers[row]))}, "
+                f"box {np.round(corners[row], _DECIMALS).tolist()}"
+            ),
+        )

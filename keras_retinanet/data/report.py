@@ -1,0 +1,254 @@
+"""The report on a data set: what `data.check` and `data.coverage` find, in words and as JSON."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.data.check import (
+    FATAL,
+    SEVERITIES,
+    Finding,
+    check_images,
+    check_part,
+    read_images,
+    statistics,
+)
+from keras_retinanet.data.coverage import (
+    SIZE_NAMES,
+    Coverage,
+    TrainedObjects,
+    best_iou,
+    coverage,
+    fit_anchors,
+    percent,
+    size_classes,
+    trained_objects,
+)
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.layers.anchors import AnchorSettings
+
+# How many findings of a kind, and how many classes, the text lists; JSON lists all.
+_LISTED = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class AnchorReport:
+    """How well anchors fit the training part.
+
+    Attributes:
+        anchors: the anchors.
+        objects: what they were held against.
+        iou: float64 [t], the best IoU of any anchor with each object.
+        overall: of all objects.
+        sizes: by the name of a COCO size class.
+        classes: by the name of a class, those without objects left out.
+    """
+
+    anchors: AnchorSettings
+    objects: TrainedObjects
+    iou: np.ndarray
+    overall: Coverage
+    sizes: dict[str, Coverage]
+    classes: dict[str, Coverage]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """All that was found.
+
+    Attributes:
+        parts: the parts that could be read, by "train" and "val".
+        findings: the worst first.
+        statistics: of each part, see `check.statistics`.
+        anchors: None if the training part cannot be read or holds no object.
+        proposed: the same for anchors that fit better, where they were asked for.
+    """
+
+    parts: dict[str, DetectionDataset]
+    findings: list[Finding]
+    statistics: dict[str, dict[str, Any]]
+    anchors: AnchorReport | None
+    proposed: AnchorReport | None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether training would refuse the data."""
+        return any(finding.severity == FATAL for finding in self.findings)
+
+    def kinds(self) -> dict[tuple[str, str], list[Finding]]:
+        """The findings by severity and kind, in their order."""
+        result: dict[tuple[str, str], list[Finding]] = {}
+        for finding in self.findings:
+            result.setdefault((finding.severity, finding.kind), []).append(finding)
+        return result
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON holds it."""
+        return {
+            "errors": self.has_errors,
+            "counts": [
+                {"severity": severity, "kind": kind, "count": len(found)}
+                for (severity, kind), found in self.kinds().items()
+            ],
+            "findings": [
+                {key: getattr(finding, key) for key in ("severity", "kind", "part", "text")}
+                for finding in self.findings
+            ],
+            "parts": self.statistics,
+            "anchors": None if self.anchors is None else _anchors_as_dict(self.anchors),
+            "proposed_anchors": None if self.proposed is None else _anchors_as_dict(self.proposed),
+        }
+
+
+def make_report(
+    parts: dict[str, DetectionDataset],
+    findings: Iterable[Finding],
+    anchors: AnchorSettings,
+    min_side: int,
+    max_side: int,
+    *,
+    fit: bool = False,
+    progress: Callable[[], object] = lambda: None,
+) -> Report:
+    """Checks the parts of a data set, every image of them included.
+
+    Args:
+        parts: those that could be read, by "train" and "val".
+        findings: what kept others from being read.
+        anchors: the anchors of the run.
+        min_side: the image size rule of the run, see `data.resize.resized_size`.
+        max_side: likewise.
+        fit: whether to look for better anchors.
+        progress: called for each image that was decoded.
+    """
+    found = list(findings)
+    decoded = {}
+    for part, dataset in parts.items():
+        objects = trained_objects(dataset, min_side, max_side)
+        iou = best_iou(objects.boxes, objects.canvas, anchors)
+        found += check_part(part, dataset, objects, iou)
+        results = []
+        for result in read_images(dataset):
+            results.append(result)
+            progress()
+        decoded[part] = (dataset, results)
+    found += check_images(decoded)
+    found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    present = proposed = None
+    if "train" in parts:
+        train = parts["train"]
+        objects = trained_objects(train, min_side, max_side)
+        if len(objects.rows):
+            present = _anchor_report(train, objects, anchors)
+            if fit:
+                better = fit_anchors(objects.boxes, objects.canvas, anchors)
+                proposed = _anchor_report(train, objects, better)
+    counts = {part: statistics(dataset) for part, dataset in parts.items()}
+    return Report(parts, found, counts, present, proposed)
+
+
+def _anchor_report(
+    dataset: DetectionDataset, objects: TrainedObjects, anchors: AnchorSettings
+) -> AnchorReport:
+    iou = best_iou(objects.boxes, objects.canvas, anchors)
+    sizes, labels = size_classes(dataset.areas[objects.rows]), dataset.labels[objects.rows]
+    by_class = {
+        category.name: coverage(iou[labels == label])
+        for label, category in enumerate(dataset.categories)
+    }
+    return AnchorReport(
+        anchors=anchors,
+        objects=objects,
+        iou=iou,
+        overall=coverage(iou),
+        sizes={name: coverage(iou[sizes == i]) for i, name in enumerate(SIZE_NAMES)},
+        classes={name: found for name, found in by_class.items() if found.objects},
+    )
+
+
+def _anchors_as_dict(report: AnchorReport) -> dict[str, Any]:
+    return {
+        "settings": anchor_settings(report.anchors),
+        "overall": dataclasses.asdict(report.overall),
+        "sizes": {name: dataclasses.asdict(found) for name, found in report.sizes.items()},
+        "classes": {name: dataclasses.asdict(found) for name, found in report.classes.items()},
+    }
+
+
+def anchor_settings(anchors: AnchorSettings) -> list[str]:
+    """Anchors as words that `retinanet-train` takes."""
+    return [
+        f"model.anchors.{key}=[{','.join(f'{value:.6g}' for value in getattr(anchors, key))}]"
+        for key in ("sizes", "ratios", "scales")
+    ]
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """The report in words."""
+    for part, numbers in report.statistics.items():
+        yield from _part_lines(part, numbers)
+    if report.anchors is not None:
+        yield from _anchor_lines(report.anchors, report.proposed)
+    for (severity, kind), found in report.kinds().items():
+        yield f"{severity}: {kind}: {len(found)}"
+        yield from (f"  {finding.part}: {finding.text}" for finding in found[:_LISTED])
+        if len(found) > _LISTED:
+            yield f"  and {len(found) - _LISTED} more, which --json lists"
+    counts = collections.Counter(finding.severity for finding in report.findings)
+    yield ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)
+
+
+def _part_lines(part: str, numbers: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{part}: {numbers['images']} images, {numbers['images_without_objects']} of them without "
+        f"objects; {numbers['objects']} objects of {len(numbers['classes'])} classes, "
+        f"{numbers['crowds']} crowd regions"
+    )
+    for key, text in (
+        ("image_width", "image width"),
+        ("image_height", "image height"),
+        ("objects_per_image", "objects in an image"),
+        ("box_side", "box side (root of its area)"),
+        ("box_ratio", "box ratio (height / width)"),
+    ):
+        spread = numbers[key]
+        yield (
+            f"  {text}: {spread['min']:.4g} to {spread['max']:.4g}, median {spread['median']:.4g}"
+        )
+    yield f"  the largest class has {numbers['imbalance']:.4g} times the objects of the smallest"
+    classes = sorted(numbers["classes"], key=lambda entry: -entry["objects"])
+    for entry in classes[:_LISTED]:
+        yield f"  {entry['name']}: {entry['objects']} objects in {entry['images']} images"
+    if len(classes) > _LISTED:
+        yield f"  and {len(classes) - _LISTED} smaller classes, which --json lists"
+
+
+def _anchor_lines(present: AnchorReport, proposed: AnchorReport | None) -> Iterator[str]:
+    yield "share of the training objects that an anchor overlaps by 0.5, and by 0.4:"
+    worst = sorted(present.classes.items(), key=lambda pair: pair[1].positive)
+    rows: Sequence[tuple[str, Coverage]] = [
+        ("all", present.overall),
+        *present.sizes.items(),
+        *worst[:_LISTED],
+    ]
+    for name, found in rows:
+        if found.objects:
+            shares = f"{percent(found.positive)}, {percent(found.near)}"
+            yield f"  {name}: {shares} of {found.objects}, mean IoU {found.mean:.3f}"
+    if proposed is None:
+        return
+    if proposed.anchors == present.anchors:
+        yield "no anchors were found that fit better"
+        return
+    before, after = present.overall, proposed.overall
+    yield (
+        f"anchors that fit better: {percent(before.positive)} -> {percent(after.positive)} by 0.5, "
+        f"{percent(before.near)} -> {percent(after.near)} by 0.4, mean IoU {before.mean:.3f} -> "
+        f"{after.mean:.3f}; train with"
+    )
+    yield f"  {' '.join(anchor_settings(proposed.anchors))}"

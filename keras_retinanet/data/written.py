@@ -1,0 +1,55 @@
+"""What the writers of annotation formats share: the objects of an image as they are written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_retinanet.data.dataset import Category, DetectionDataset
+
+
+class WrittenObject(NamedTuple):
+    """An object of an image.
+
+    Attributes:
+        label: the place of its category.
+        category: its class.
+        corners: float64 [4], xyxy in pixels.
+        is_crowd: whether it is a region of many objects.
+        area: in square pixels.
+    """
+
+    label: int
+    category: Category
+    corners: np.ndarray
+    is_crowd: bool
+    area: float
+
+
+def written_objects(dataset: DetectionDataset, index: int) -> list[WrittenObject]:
+    """The objects of image `index` of a data set that `convert.mended` made."""
+    rows = dataset.rows(index)
+    xywh = dataset.annotated_xywh[rows]
+    corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    return [
+        WrittenObject(label, dataset.categories[label], box, crowd, area)
+        for label, box, crowd, area in zip(
+            dataset.labels[rows].tolist(),
+            corners,
+            dataset.is_crowd[rows].tolist(),
+            dataset.areas[rows].tolist(),
+            strict=True,
+        )
+    ]
+
+
+def left_out_crowds(dataset: DetectionDataset) -> list[str]:
+    """A line on the crowds of a data set, for formats that have none; nothing if there are none."""
+    count = int(dataset.is_crowd.sum())
+    return [f"crowd regions left out, which the format has not: {count}"] if count else []
+
+
+def decimal(value: float) -> str:
+    """A coordinate in pixels as text: whole numbers without a point, others with 4 decimals."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")

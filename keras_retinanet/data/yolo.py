@@ -1,0 +1,207 @@
+"""YOLO's annotation format: data.yaml, a folder of images, and a text file for each image."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from keras_retinanet.data.assemble import repeats, show
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
+from keras_retinanet.data.images import IMAGE_SUFFIXES
+from keras_retinanet.data.records import Classes, Records
+from keras_retinanet.data.text import finite_numbers, read_text
+from keras_retinanet.data.written import left_out_crowds, written_objects
+
+_KIND = "YOLO's data.yaml"
+
+# Class, then the centre and the sides of the box; longer lines are the corners of an outline.
+_BOX_COLUMNS = 5
+
+
+def read_yolo(annotations: str | os.PathLike[str], split: str) -> DetectionDataset:
+    """Reads a split of a data set in the layout of Ultralytics YOLO.
+
+    data.yaml holds `names` (a list, or a mapping from 0 on), perhaps `path`, and for each split a
+    folder of images, several, or a text file that lists images. The labels of images/a/1.jpg are in
+    labels/a/1.txt (the last folder "images" of the path counts), or beside the image where the path
+    has no such folder. Each line is a class number and the box's centre, width and height, or the
+    corners of an outline, all as shares of the sides of the image turned upright. An image without
+    a label file, or with an empty one, has no objects; category ids are the class numbers.
+
+    Relative paths start from the folder of data.yaml. One that begins with "../" and is not there
+    is looked for without that: Roboflow writes them so.
+
+    Args:
+        annotations: data.yaml.
+        split: "train", "val" or "test".
+
+    Raises:
+        DataError: naming file, line and remedy, for all faults at once.
+    """
+    source = os.fspath(annotations)
+    content = _load(source)
+    classes = _classes(source, content)
+    images = _images(source, content, split)
+    records = Records(
+        source,
+        classes,
+        place=lambda row, line: f"{records.images[row].name}, line {line}",
+        relative=True,
+    )
+    has_labels = False
+    for image in images:
+        labels = label_file(image)
+        row = records.add_image(str(image), name=str(labels))
+        has_labels |= labels.is_file()
+        if labels.is_file():
+            _read_labels(labels, row, records)
+    if not has_labels:
+        raise DataError(
+            f"{source}: none of the {len(images)} images of {split} has a label file ("
+            f"{label_file(images[0])}, and so on); put them there"
+        )
+    return records.dataset(os.path.dirname(source))
+
+
+def label_file(image: pathlib.Path) -> pathlib.Path:
+    """Where the labels of an image lie."""
+    parts = list(image.parts)
+    if "images" in parts[:-1]:
+        parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
+    return pathlib.Path(*parts).with_suffix(".txt")
+
+
+def _load(source: str) -> dict[Any, Any]:
+    text = read_text(source, _KIND)
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{source}: not YAML ({reason}); give {_KIND}") from None
+    if not isinstance(content, dict) or "names" not in content:
+        raise DataError(f'{source}: not a YOLO data set: "names", the list of classes, is missing')
+    return content
+
+
+def _classes(source: str, content: dict[Any, Any]) -> Classes:
+    names = content["names"]
+    named = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(named, dict) or not named:
+        raise DataError(f'{source}: "names" must be a list of classes, but is {show(names)}')
+    if set(named) != set(range(len(named))) or any(type(number) is not int for number in named):
+        raise DataError(f'{source}: "names" must count from 0 without a gap, but is {show(names)}')
+    texts = [str(named[number]).strip() for number in range(len(named))]
+    for number in repeats(texts):
+        raise DataError(f'{source}: "names" has {show(texts[number])} twice; rename or merge them')
+    if not all(texts):
+        raise DataError(f'{source}: "names" has a class without a name')
+    if content.get("nc", len(texts)) != len(texts):
+        raise DataError(f'{source}: "nc" is {show(content["nc"])}, but "names" has {len(texts)}')
+    return {str(number): Category(number, name) for number, name in enumerate(texts)}
+
+
+def _images(source: str, content: dict[Any, Any], split: str) -> list[pathlib.Path]:
+    """The images of a split, in the order of the list or of their names."""
+    entries = content.get(split)
+    if entries is None:
+        known = ", ".join(key for key in ("train", "val", "test") if content.get(key))
+        raise DataError(f"{source}: there is no split {split!r}; it has {known or 'none'}")
+    entries = entries if isinstance(entries, list) else [entries]
+    root = content.get("path") or "."
+    if not all(isinstance(entry, str) and entry for entry in (root, *entries)):
+        raise DataError(f'{source}: "path" and "{split}" must be texts, but are {show(entries)}')
+    images: list[pathlib.Path] = []
+    for entry in entries:
+        images += _images_of(source, pathlib.Path(os.path.dirname(source), root), entry)
+    if not images:
+        raise DataError(f"{source}: the data set is empty: {split} ({show(entries)}) has no images")
+    return images
+
+
+def _images_of(source: str, root: pathlib.Path, entry: str) -> list[pathlib.Path]:
+    place = root / entry
+    try:
+        if not place.exists() and entry.startswith("../"):
+            place = root / entry.removeprefix("../")
+        if place.is_dir():
+            found = (p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            return sorted(path for path in found if not path.name.startswith("."))
+        is_list = place.suffix == ".txt" and place.is_file()
+    except (OSError, ValueError):  # a name too long, or one that no file can have
+        is_list = False
+    if not is_list:
+        raise DataError(
+            f"{source}: {place} is neither a folder of images nor a .txt that lists them"
+        )
+    lines = read_text(place, "a list of images").splitlines()
+    return [place.parent / line.strip() for line in lines if line.strip()]
+
+
+def _read_labels(file: pathlib.Path, row: int, records: Records) -> None:
+    try:
+        text = read_text(file, "a YOLO label file")
+    except DataError as error:
+        records.faults.add(str(error))
+        return
+    for line, content in enumerate(text.splitlines(), start=1):
+        words = content.split()
+        if words:
+            _read_object(words, row, line, records)
+
+
+def _read_object(words: list[str], row: int, line: int, records: Records) -> None:
+    numbers = finite_numbers(words)
+    is_outline = len(words) > _BOX_COLUMNS + 1 and len(words) % 2 == 1
+    if numbers is None or not (len(words) == _BOX_COLUMNS or is_outline):
+        problem = (
+            "must be a class number and x, y, width, height or the corners of an outline, "
+            f"but is {show(' '.join(words))}"
+        )
+        records.add_fault(row, line, problem)
+    elif numbers[0] != int(numbers[0]):
+        records.add_fault(row, line, f"the class must be a whole number, but is {words[0]}")
+    else:
+        name = str(int(numbers[0]))
+        records.add_object(row, line, name, _corners(numbers[1:], is_outline))
+
+
+def _corners(numbers: list[float], is_outline: bool) -> tuple[float, float, float, float]:
+    if is_outline:
+        x, y = numbers[::2], numbers[1::2]
+        return min(x), min(y), max(x), max(y)
+    x_center, y_center, width, height = numbers
+    return (
+        x_center - width / 2,
+        y_center - height / 2,
+        x_center + width / 2,
+        y_center + height / 2,
+    )
+
+
+def write_yolo(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:
+    """Writes data.yaml, with all images as its split "train", and labels/train/.
+
+    Crowds are left out, and category ids become class numbers. See `convert.Writer`.
+    """
+    (folder / "labels" / "train").mkdir(parents=True)
+    for index, name in enumerate(names):
+        height, width = dataset.sizes[index].tolist()
+        lines = []
+        for written in written_objects(dataset, index):
+            if not written.is_crowd:
+                x_min, y_min, x_max, y_max = written.corners
+                x_center, y_center = (x_min + x_max) / 2 / width, (y_min + y_max) / 2 / height
+                sides = (x_max - x_min) / width, (y_max - y_min) / height
+                numbers = " ".join(f"{value:.9f}" for value in (x_center, y_center, *sides))
+                lines.append(f"{written.label} {numbers}\n")
+        file = folder / "labels" / "train" / f"{os.path.splitext(name)[0]}.txt"
+        file.write_text("".join(lines), encoding="utf-8")
+    # Without "path", which other readers take relative to a folder of their own.
+    content = {"train": "images/train", "names": [c.name for c in dataset.categories]}
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    (folder / "data.yaml").write_text(text, encoding="utf-8")
+    return left_out_crowds(dataset)

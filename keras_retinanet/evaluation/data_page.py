@@ -1,0 +1,226 @@
+"""The report on a data set as one HTML page: plots, tables, and examples of every finding drawn."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_retinanet.data.check import FATAL, Finding
+from keras_retinanet.data.coverage import (
+    NEGATIVE_IOU,
+    POSITIVE_IOU,
+    SIZE_NAMES,
+    percent,
+    size_classes,
+)
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.pipeline import image_loader
+from keras_retinanet.data.report import AnchorReport, Report, anchor_settings
+from keras_retinanet.evaluation.drawing import contact_sheet, draw_detections
+from keras_retinanet.files import write_atomically
+from keras_retinanet.geometry.anchors import cell_anchors
+
+# Examples drawn, and findings listed, of each kind.
+_DRAWN, _LISTED = 4, 200
+
+# Examples are shrunk to this many pixels before boxes are drawn: the page holds them itself.
+_SIDE = 480
+
+_STYLE = """
+body { font: 15px/1.4 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+img { max-width: 100% } table { border-collapse: collapse } td, th { padding: .1rem .8rem .1rem 0 }
+td, th { text-align: left } .fatal { color: #b00020 } details { margin: .5rem 0 }
+"""
+
+
+def write_page(path: pathlib.Path, report: Report) -> None:
+    """Writes the page, one file that needs no other.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    parts = "".join(
+        [
+            _counts_table(report),
+            *(_statistics_table(part, numbers) for part, numbers in report.statistics.items()),
+            _plots(report),
+            _anchors_section(report),
+            *(_section(report, kind, found) for (_, kind), found in report.kinds().items()),
+        ]
+    )
+    text = (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Data set</title>"
+        f"<style>{_STYLE}</style><h1>Data set</h1>{parts}</html>\n"
+    )
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    def line(cells: Sequence[Any], tag: str) -> str:
+        return "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return f"<table><tr>{line(header, 'th')}</tr>{body}</table>"
+
+
+def _counts_table(report: Report) -> str:
+    rows = [(severity, kind, len(found)) for (severity, kind), found in report.kinds().items()]
+    if not rows:
+        return "<p>Nothing was found to be wrong.</p>"
+    return _table(("severity", "finding", "records"), rows)
+
+
+def _statistics_table(part: str, numbers: dict[str, Any]) -> str:
+    counts = [
+        (key.replace("_", " "), numbers[key])
+        for key in ("images", "images_without_objects", "objects", "crowds")
+    ]
+    spreads = [
+        (
+            key.replace("_", " "),
+            "{min:.4g} to {max:.4g}, median {median:.4g}".format(**numbers[key]),
+        )
+        for key in ("image_width", "image_height", "objects_per_image", "box_side", "box_ratio")
+    ]
+    classes = sorted(numbers["classes"], key=lambda entry: -entry["objects"])
+    rows = [(entry["name"], entry["objects"], entry["images"]) for entry in classes]
+    return (
+        f"<h2>{part}</h2>{_table(('', ''), [*counts, *spreads])}<details><summary>"
+        f"{len(rows)} classes</summary>{_table(('class', 'objects', 'images'), rows)}</details>"
+    )
+
+
+def _anchors_section(report: Report) -> str:
+    if report.anchors is None:
+        return ""
+    text = (
+        "<h2>Anchors</h2><p>The share of the objects that an anchor overlaps by 0.5 and by 0.4.</p>"
+    )
+    text += _coverage_table(report.anchors)
+    if report.proposed is not None and report.proposed.anchors != report.anchors.anchors:
+        settings = html.escape(" ".join(anchor_settings(report.proposed.anchors)))
+        text += f"<h3>Proposed</h3><p><code>{settings}</code></p>{_coverage_table(report.proposed)}"
+    return text
+
+
+def _coverage_table(anchors: AnchorReport) -> str:
+    worst = sorted(anchors.classes.items(), key=lambda pair: pair[1].positive)
+    rows = [
+        (name, found.objects, percent(found.positive), percent(found.near), f"{found.mean:.3f}")
+        for name, found in (("all", anchors.overall), *anchors.sizes.items(), *worst)
+        if found.objects
+    ]
+    return _table(("", "objects", "by 0.5", "by 0.4", "mean IoU"), rows)
+
+
+def _section(report: Report, kind: str, found: Sequence[Finding]) -> str:
+    rows = [(finding.part, finding.text) for finding in found[:_LISTED]]
+    more = f"<p>and {len(found) - _LISTED} more</p>" if len(found) > _LISTED else ""
+    color = " class='fatal'" if found[0].severity == FATAL else ""
+    pictures = [p for finding in found[:_DRAWN] if (p := _example(report, finding)) is not None]
+    sheet = _picture(contact_sheet(pictures, 2), "JPEG") if pictures else ""
+    return (
+        f"<h2{color}>{html.escape(kind)}: {len(found)}</h2>{sheet}<details><summary>records"
+        f"</summary>{_table(('part', 'record'), rows)}{more}</details>"
+    )
+
+
+def _example(report: Report, finding: Finding) -> np.ndarray | None:
+    """The image of a finding with its box, or all its boxes; None if there is nothing to draw."""
+    dataset = report.parts.get(finding.part)
+    if dataset is None or finding.image < 0 or finding.severity == FATAL:
+        return None
+    try:
+        image = image_loader(dataset)(tf.constant(finding.image)).numpy()
+    except tf.errors.OpError:  # another finding says so
+        return None
+    rows = np.arange(*dataset.row_splits[finding.image : finding.image + 2])
+    if finding.row >= 0:
+        rows = np.array([finding.row])
+    return _drawn(dataset, image, rows)
+
+
+def _drawn(dataset: DetectionDataset, image: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    scale = min(1.0, _SIDE / max(image.shape[:2]))
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    small = np.asarray(Image.fromarray(image).resize((size[0], size[1])))
+    label_of = {category.id: label for label, category in enumerate(dataset.categories)}
+    labels = np.array([label_of[i] for i in dataset.category_ids[rows].tolist()], np.int64)
+    names = [category.name for category in dataset.categories]
+    return draw_detections(small, dataset.boxes[rows] * scale, labels, None, names)
+
+
+def _picture(pixels: np.ndarray, kind: str) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, quality=85)
+    return _embedded(stream.getvalue(), kind.lower())
+
+
+def _embedded(encoded: bytes, kind: str) -> str:
+    return (
+        f"<p><img alt='' src='data:image/{kind};base64,{base64.b64encode(encoded).decode()}'></p>"
+    )
+
+
+def _plots(report: Report) -> str:
+    from matplotlib.figure import Figure  # takes half a second, which other commands need not
+
+    text = ""
+    for draw in _drawings(report):
+        figure = Figure(figsize=(9, 4), layout="constrained")
+        draw(figure.subplots())
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=100)
+        text += _embedded(stream.getvalue(), "png")
+    return text
+
+
+def _drawings(report: Report) -> Iterator[Callable[[Any], None]]:
+    train = report.statistics.get("train")
+    if train is not None:
+        yield lambda axes: _draw_classes(axes, train["classes"])
+    anchors = report.anchors
+    if anchors is not None:
+        areas = report.parts["train"].areas[anchors.objects.rows]
+        yield lambda axes: _draw_boxes(axes, anchors)
+        yield lambda axes: _draw_iou(axes, anchors.iou, size_classes(areas))
+
+
+def _draw_classes(axes: Any, classes: Sequence[dict[str, Any]]) -> None:
+    largest = sorted(classes, key=lambda entry: -entry["objects"])[:40]
+    # A dollar sign would begin a formula.
+    names = [entry["name"].replace("$", r"\$") for entry in largest]
+    axes.bar(range(len(largest)), [entry["objects"] for entry in largest])
+    axes.set_xticks(range(len(largest)), names, rotation=90)
+    axes.set_title("objects of each class" if len(largest) < 40 else "the 40 largest classes")
+
+
+def _draw_boxes(axes: Any, report: AnchorReport) -> None:
+    """Widths and heights at the trained size, and those of the anchors."""
+    sides = report.objects.boxes[:, 2:] - report.objects.boxes[:, :2]
+    axes.plot(sides[:, 0], sides[:, 1], ".", markersize=2, alpha=0.5, label="objects")
+    settings = report.anchors
+    shapes = [cell_anchors(size, settings.ratios, settings.scales) for size in settings.sizes]
+    corners = np.concatenate(shapes)
+    widths, heights = (corners[:, 2:] - corners[:, :2]).T
+    axes.plot(widths, heights, "x", markersize=6, label="anchors")
+    axes.set(xscale="log", yscale="log", xlabel="width, pixels as trained", ylabel="height")
+    axes.legend()
+
+
+def _draw_iou(axes: Any, iou: np.ndarray, sizes: np.ndarray) -> None:
+    parts = [iou[sizes == place] for place in range(len(SIZE_NAMES))]
+    axes.hist(parts, bins=np.linspace(0, 1, 41), stacked=True, label=SIZE_NAMES)
+    for limit in (NEGATIVE_IOU, POSITIVE_IOU):
+        axes.axvline(limit, color="black", linewidth=1)
+    axes.set(xlabel="IoU of each object with its best anchor", ylabel="objects")
+    axes.legend()

@@ -1,0 +1,321 @@
+"""Round trips: every format to every other keeps images, boxes, classes and crowds."""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from keras_retinanet.data import tfrecord_writer
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.convert import (
+    WRITERS,
+    convert,
+    image_names,
+    mended,
+    upright_boxes,
+    write_tfrecord,
+)
+from keras_retinanet.data.dataset import Category
+from keras_retinanet.data.formats import DataSource, detect_format, read_dataset
+from keras_retinanet.data.images import decode_image
+from keras_retinanet.data.tfds_reader import read_tfds
+from tests.data_room.make import objects, one_fault, write_image
+
+CLASSES = ("Bär, groß", "cat", "never seen")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A COCO data set with all that formats may lose: see the records."""
+    folder = tmp_path_factory.mktemp("source")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write_image(folder / "images" / "a.jpg", 20, 30)
+    write_image(folder / "images" / "sub" / "b c.png", 333, 77)
+    write_image(folder / "images" / "empty.jpg", 8, 8)
+    write_image(folder / "images" / "turned.jpg", 20, 30, exif=exif)
+    write_image(folder / "images" / "stored.jpg", 20, 30, exif=exif)
+    names = ["a.jpg", "sub/b c.png", "empty.jpg", "turned.jpg", "stored.jpg"]
+    sizes = [(20, 30), (333, 77), (8, 8), (30, 20), (20, 30)]
+    rows = [  # image, category, xywh, crowd
+        (1, 5, [1.25, 2, 10.5, 17.75], 0),
+        (1, 7, [0, 0, 30, 20], 0),
+        (1, 7, [3, 4, 20, 10], 1),
+        (2, 5, [76.01, 0.03, 0.97, 332.9], 0),
+        (2, 5, [10, 300, 500, 500], 0),  # overhangs
+        (2, 5, [10, 10, 0, 5], 0),  # empty
+        (4, 7, [2, 3, 4, 25], 0),
+        (5, 7, [2, 3, 4, 5], 0),
+    ]
+    content = {
+        "images": [
+            {"id": i, "file_name": name, "height": h, "width": w}
+            for i, (name, (h, w)) in enumerate(zip(names, sizes, strict=True), start=1)
+        ],
+        "annotations": [
+            {"id": i, "image_id": image, "category_id": c, "bbox": bbox, "iscrowd": crowd}
+            for i, (image, c, bbox, crowd) in enumerate(rows, start=1)
+        ],
+        "categories": [{"id": i, "name": name} for i, name in zip((5, 7, 9), CLASSES, strict=True)],
+    }
+    (folder / "annotations.json").write_text(json.dumps(content))
+    return read_coco(folder / "annotations.json", folder / "images")
+
+
+# The same by hand: clipped, without the empty box, and in the upright frame. A stored box at
+# x 2 to 6, y 3 to 8 of an image 20 high lies, turned clockwise, at x 20 - 8 to 20 - 3, y 2 to 6.
+EXPECTED = {
+    "a.jpg": [
+        ("Bär, groß", [1.25, 2, 11.75, 19.75], False),
+        ("cat", [0, 0, 30, 20], False),
+        ("cat", [3, 4, 23, 14], True),
+    ],
+    "b c.png": [
+        ("Bär, groß", [76.01, 0.03, 76.98, 332.93], False),
+        ("Bär, groß", [10, 300, 77, 333], False),
+    ],
+    "empty.jpg": [],
+    "turned.jpg": [("cat", [2, 3, 6, 28], False)],
+    "stored.jpg": [("cat", [12, 2, 17, 6], False)],
+}
+
+
+def through(expected, formats):
+    """What is left of `expected` after these formats."""
+    result = {}
+    for name, rows in expected.items():
+        kept = [row for row in rows if not (row[2] and formats & {"csv", "yolo"})]
+        if "kitti" in formats:  # a crowd has no class there, so it is one of every class
+            crowds = [row for row in kept if row[2]]
+            kept = [row for row in kept if not row[2]]
+            kept += [(c, box, True) for _, box, _ in crowds for c in CLASSES]
+            kept = [(c.replace(" ", "_"), box, crowd) for c, box, crowd in kept]
+        result[name] = sorted(kept)
+    return result
+
+
+def check(data, formats):
+    found = {name: sorted(rows) for name, rows in objects(data).items()}
+    expected = through(EXPECTED, formats)
+    assert sorted(found) == sorted(expected)
+    for name, rows in expected.items():
+        assert [(c, crowd) for c, _, crowd in found[name]] == [(c, crowd) for c, _, crowd in rows]
+        for (_, box, _), (_, expected_box, _) in zip(found[name], rows, strict=True):
+            np.testing.assert_allclose(box, expected_box, atol=0.01)
+    classes = [c.replace(" ", "_") if "kitti" in formats else c for c in CLASSES]
+    assert [category.name for category in data.categories] == classes
+    assert data.notes == ()
+
+
+def contents(data):
+    """{name: the bytes of the image}"""
+    return {
+        os.path.basename(file): (
+            pathlib.Path(file).read_bytes() if data.encoded is None else data.encoded[index]
+        )
+        for index, file in enumerate(data.files)
+    }
+
+
+@pytest.mark.parametrize("first", WRITERS)
+def test_every_format_to_every_other(source, first, tmp_path):
+    written, _ = convert(source, first, tmp_path / "first")
+    data = read_dataset(written)
+    check(data, {first})
+    for second in WRITERS:
+        written, _ = convert(data, second, tmp_path / second)
+        again = read_dataset(written)
+        check(again, {first, second})
+        assert contents(again) == contents(source)
+    assert sorted(os.listdir(tmp_path)) == sorted(["first", *WRITERS])  # nothing half-written
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """500 boxes at random, with three decimals, on an image of 5,000 x 3,000 pixels."""
+    folder = tmp_path_factory.mktemp("many")
+    write_image(folder / "a.jpg", 3000, 5000)
+    corners = np.random.default_rng(0).uniform(0, [4990, 2990], (500, 2))
+    sides = np.random.default_rng(1).uniform(0.05, [4990, 2990] - corners)
+    boxes = np.round(np.concatenate([corners, sides], axis=1), 3).tolist()
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": box} for i, box in enumerate(boxes)
+        ],
+        "categories": [{"id": 1, "name": "dog"}],
+    }
+    (folder / "a.json").write_text(json.dumps(content))
+    return read_coco(folder / "a.json", folder)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_boxes_keep_a_hundredth_of_a_pixel_on_large_images(many, name, tmp_path):
+    written, _ = convert(many, name, tmp_path / "out")
+    data = read_dataset(written)
+    np.testing.assert_allclose(data.annotated_xywh, many.annotated_xywh, atol=0.002)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_written_is_found_by_itself(source, name, tmp_path):
+    written, _ = convert(source, name, tmp_path / "out")
+    assert detect_format(dataclasses.replace(written, format="auto")) == name
+
+
+def test_ids_and_areas_where_formats_have_them(source, tmp_path):
+    for name in ("coco", "tfrecord"):
+        written, _ = convert(source, name, tmp_path / name)
+        data = read_dataset(written)
+        assert data.image_ids.tolist() == source.image_ids.tolist()
+        assert data.categories == source.categories
+        np.testing.assert_allclose(data.areas, source.areas[source.labels >= 0], rtol=1e-6)
+    for name in ("voc", "csv", "open_images", "labelme"):
+        written, _ = convert(source, name, tmp_path / name)
+        assert read_dataset(written).categories == source.categories
+    written, notes = convert(source, "yolo", tmp_path / "yolo")
+    assert [category.id for category in read_dataset(written).categories] == [0, 1, 2]
+    assert notes == ["crowd regions left out, which the format has not: 1"]
+
+
+def test_category_ids_below_1_are_counted_anew_for_the_object_detection_api(source, tmp_path):
+    zero = [dataclasses.replace(c, id=c.id - 5) for c in source.categories]
+    data = dataclasses.replace(source, categories=tuple(zero))
+    written, notes = convert(data, "tfrecord", tmp_path / "out")
+    assert notes == ["class/label counts from 1: some category ids are below that"]
+    assert [c.id for c in read_dataset(written).categories] == [1, 2, 3]
+
+
+def test_verified_absences_are_kept(source, tmp_path):
+    absent = dataclasses.replace(source, negatives=((9,), (), (5, 7, 9), (5,), ()))
+    for name in ("coco", "open_images"):
+        written, _ = convert(absent, name, tmp_path / name)
+        data = read_dataset(written)
+        by_name = dict(zip(map(os.path.basename, data.files), data.negatives, strict=True))
+        expected = dict(zip(map(os.path.basename, source.files), absent.negatives, strict=True))
+        assert by_name == expected
+
+
+def test_files_as_other_programs_expect_them(source, tmp_path):
+    convert(source, "voc", tmp_path / "voc")
+    text = (tmp_path / "voc" / "Annotations" / "a.xml").read_text(encoding="utf-8")
+    assert "<xmin>2.25</xmin>" in text and "<xmax>11.75</xmax>" in text
+    assert "<difficult>1</difficult>" in text
+    convert(source, "yolo", tmp_path / "yolo")
+    lines = (tmp_path / "yolo" / "labels" / "train" / "a.txt").read_text().splitlines()
+    assert lines[1] == "1 0.500000000 0.500000000 1.000000000 1.000000000"
+    assert yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text(encoding="utf-8")) == {
+        "train": "images/train",
+        "names": list(CLASSES),
+    }
+    convert(source, "csv", tmp_path / "csv")
+    lines = (tmp_path / "csv" / "annotations.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == 'images/a.jpg,1.25,2,11.75,19.75,"Bär, groß"'
+    assert "images/empty.jpg,,,,," in lines
+    convert(source, "kitti", tmp_path / "kitti")
+    lines = (tmp_path / "kitti" / "label_2" / "a.txt").read_text().splitlines()
+    assert lines[2] == "DontCare -1 -1 -10 3 4 23 14 -1 -1 -1 -1000 -1000 -1000 -10"
+
+
+def test_a_data_set_without_files(tmp_path):
+    data = read_tfds("shapes/tiny", "train", str(tmp_path / "tfds"))
+    written, _ = convert(data, "voc", tmp_path / "voc")
+    again = read_dataset(written)
+    assert len(again) == len(data) == 24
+    by_stem = {pathlib.Path(name).stem: rows for name, rows in objects(again).items()}
+    expected = {pathlib.Path(name).stem: rows for name, rows in objects(data).items()}
+    assert by_stem == expected
+    assert sorted(contents(again).values()) == sorted(data.encoded)
+
+
+def test_names_that_would_meet_get_numbers(source):
+    def names(*files):
+        data = dataclasses.replace(source.take(range(len(files))), files=files)
+        return image_names(data)
+
+    assert names("x/a.jpg", "y/b.JPEG") == ["a.jpg", "b.JPEG"]
+    assert names("x/a.jpg", "y/A.png", "b.jpg") == ["000001_a.jpg", "000002_A.png", "000003_b.jpg"]
+    assert names("x/.a.jpg", "b.jpg") == ["000001_.a.jpg", "000002_b.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+def test_images_without_a_name_get_an_ending_by_their_contents(source, kind):
+    stream = io.BytesIO()
+    Image.new("RGB", (3, 4)).save(stream, kind)
+    data = dataclasses.replace(source.take([0]), files=("set/1",), encoded=(stream.getvalue(),))
+    assert image_names(data) == [f"1.{kind.lower().replace('jpeg', 'jpg')}"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_turn_with_their_image(orientation):
+    """Against the decoder: a white box on black must lie where its box is said to lie."""
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[8:24, 16:48] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", exif=exif, quality=95)
+    shown = decode_image(stream.getvalue()).numpy()[..., 0] > 128
+    ((x_min, y_min, x_max, y_max),) = upright_boxes(
+        np.array([[16.0, 8, 48, 24]]), np.array([48, 64]), orientation
+    ).astype(int)
+    expected = np.zeros(shown.shape, bool)
+    expected[y_min:y_max, x_min:x_max] = True
+    np.testing.assert_array_equal(shown, expected)
+
+
+def test_mended_is_what_training_sees(source):
+    data = mended(source)
+    assert (data.labels >= 0).all() and len(data.labels) == len(source.labels) - 1
+    assert np.diff(data.row_splits).tolist() == [3, 2, 0, 1, 1]
+    assert data.sizes[4].tolist() == [30, 20] and data.apply_exif.all()
+    np.testing.assert_allclose(data.boxes[4], [10, 300, 77, 333])
+
+
+def test_images_are_linked_or_else_copied(source, tmp_path, monkeypatch):
+    convert(source, "coco", tmp_path / "linked")
+    assert (tmp_path / "linked" / "images" / "a.jpg").samefile(source.files[0])
+
+    def fail(*_):
+        raise OSError("another file system")
+
+    monkeypatch.setattr(os, "link", fail)
+    convert(source, "coco", tmp_path / "copied")
+    copy = tmp_path / "copied" / "images" / "a.jpg"
+    assert not copy.samefile(source.files[0])
+    assert copy.read_bytes() == pathlib.Path(source.files[0]).read_bytes()
+
+
+@pytest.mark.slow
+def test_shards_are_written_by_processes_in_order(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(tfrecord_writer, "_IMAGES_PER_SHARD", 2)
+    write_tfrecord(mended(source), image_names(source), tmp_path)
+    shards = sorted(path.name for path in tmp_path.glob("data*"))
+    assert shards == [f"data.tfrecord-{i:05d}-of-00003" for i in range(3)]
+    classes = str(tmp_path / "label_map.pbtxt")
+    data = read_dataset(DataSource("tfrecord", str(tmp_path), classes=classes))
+    check(data, {"tfrecord"})
+    assert data.image_ids.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(source, tmp_path, monkeypatch):
+    def with_classes(*names):
+        categories = tuple(Category(i, name) for i, name in zip((5, 7, 9), names, strict=True))
+        return dataclasses.replace(source, categories=categories)
+
+    message = one_fault(convert, with_classes("a", "b\n", "c"), "voc", tmp_path / "out")
+    assert message == 'the class "b\\n" has unprintable characters; rename it'
+    message = one_fault(convert, with_classes("a b", "a_b", "c"), "kitti", tmp_path / "out")
+    assert message == 'KITTI cannot tell the class "a_b" by its name; rename it'
+    message = one_fault(convert, with_classes("a", "DontCare", "c"), "kitti", tmp_path / "out")
+    assert 'the class "DontCare"' in message
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine").touch()
+    assert "is not empty" in one_fault(convert, source, "voc", tmp_path / "used")
+    assert os.listdir(tmp_path / "used") == ["mine"]
