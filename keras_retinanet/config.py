@@ -32,11 +32,18 @@ class AnchorConfig:
         default_factory=lambda: [1.0, 2 ** (1 / 3), 2 ** (2 / 3)]
     )
     offset: float = 0.5
+    whole_pixels: bool = False
+    fit_strides: bool = False
 
 
 @dataclasses.dataclass
 class ModelConfig:
-    """See `models.retinanet.RetinaNet`; weights "none" starts at random."""
+    """See `models.retinanet.RetinaNet`.
+
+    Weights "none" starts at random. Those of a detector ("coco_v1", "coco_v2", a `.keras` file)
+    bring their settings along: setting them clears what was set of `model` before, and what is
+    left at its default here is as they have it.
+    """
 
     backbone: str = "resnet50"
     weights: str = "none"
@@ -182,7 +189,8 @@ def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
     """Reads a recipe and lays `key=value` overrides over it.
 
     A value is read as YAML, except for settings that are text: those are taken as typed. Setting
-    one of train.steps, train.epochs and train.minutes clears the others.
+    one of train.steps, train.epochs and train.minutes clears the others; a model.weights that names
+    a detector clears what the recipe sets of `model`.
 
     Args:
         name_or_file: a name in configs/, or a YAML file.
@@ -272,6 +280,8 @@ def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str) -> Non
         raise ConfigError(f"{source}: set one of {', '.join(_duration_keys())}, not two")
     if durations:
         OmegaConf.update(config, "train", dict.fromkeys(_DURATIONS), merge=True)
+    if dict(settings).get("model.weights", "none") not in ("none", "imagenet"):
+        config.model = ModelConfig()
     for key, value in settings:
         if key not in _TYPES:
             raise ConfigError(f"{source}: there is no setting {key!r}{_nearest(key, list(_TYPES))}")

@@ -64,6 +64,14 @@ def test_one_duration_clears_the_others():
     assert (config.train.steps, config.train.epochs, config.train.minutes) == (None, None, 1.5)
 
 
+def test_weights_of_a_detector_clear_the_recipes_model():
+    config = load_config("custom", ["model.weights=coco_v2", "model.backbone_norm=sync"])
+    assert (config.model.weights, config.model.backbone) == ("coco_v2", "resnet50")
+    assert config.model.backbone_norm == "sync"
+    assert config.data.min_side == 512
+    assert load_config("small", ["model.weights=none"]).model.pyramid_channels == 64
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

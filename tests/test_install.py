@@ -42,4 +42,6 @@ def test_an_installed_package_finds_its_recipes(tmp_path):
     assert shown[1].split() == sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
     assert shown[2] == "adamw"
     scripts = {path.name for path in (target / "bin").iterdir()}
-    assert {f"retinanet-{c}" for c in ("train", "evaluate", "predict", "export")} <= scripts
+    assert {
+        f"retinanet-{c}" for c in ("train", "evaluate", "predict", "export", "import")
+    } <= scripts

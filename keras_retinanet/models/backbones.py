@@ -10,7 +10,7 @@ import keras
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 from keras_retinanet.layers.normalize_images import NormalizeImages
-from keras_retinanet.models.resnet import NETWORKS, batch_norm, resnet
+from keras_retinanet.models.resnet import NETWORKS, batch_norm, find_network, resnet
 
 KERAS_PREFIX = "keras:"
 
@@ -54,15 +54,16 @@ def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
 
 
 def build_backbone(
-    backbone: str | keras.Model, *, norm: str, imagenet_weights: bool
+    backbone: str | keras.Model, *, norm: str, norm_epsilon: float, imagenet_weights: bool
 ) -> keras.Model:
     """A model from normalised images [B, H, W, 3] to [C3, C4, C5] with strides 8, 16 and 32.
 
     Args:
-        backbone: a name of `models.resnet.NETWORKS`, "keras:NAME" for a model of
+        backbone: a name that `models.resnet.find_network` knows, "keras:NAME" for a model of
             `keras.applications`, or a `keras.Model` with three outputs, which is used as it is.
         norm: "frozen", "trainable" or "sync", see `models.resnet.batch_norm`; applied to the batch
             normalisation layers of any backbone.
+        norm_epsilon: what those of our networks add to the variances; other backbones bring theirs.
         imagenet_weights: whether a `keras.applications` model starts from its published weights.
 
     Raises:
@@ -79,20 +80,21 @@ def build_backbone(
     if backbone.startswith(KERAS_PREFIX):
         name = backbone.removeprefix(KERAS_PREFIX)
         return _set_norm(_application(name, imagenet_weights), norm)
-    if backbone not in NETWORKS:
+    if find_network(backbone) is None:
         known = [*NETWORKS, f"{KERAS_PREFIX}ResNet50"]
         nearest = difflib.get_close_matches(backbone, known, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
-            f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)}, and "
-            f"{KERAS_PREFIX}NAME for any model of keras.applications"
+            f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)} (with "
+            f"_w32 behind it for another width than 64), and {KERAS_PREFIX}NAME for any model of "
+            "keras.applications"
         )
     if imagenet_weights:
         raise ValueError(
             f"weights='imagenet' fits the layout of keras.applications only; take backbone="
             f"'{KERAS_PREFIX}ResNet50' for {backbone!r}, or weights=None to start at random"
         )
-    return resnet(backbone, batch_norm(norm))
+    return resnet(backbone, batch_norm(norm, norm_epsilon))
 
 
 def _set_norm(model: keras.Model, norm: str) -> keras.Model:

@@ -19,6 +19,7 @@ from keras_retinanet.layers.select_detections import SelectDetections
 from keras_retinanet.models import inference
 from keras_retinanet.models.backbones import build_backbone, image_normalization
 from keras_retinanet.models.heads import box_subnet, class_subnet
+from keras_retinanet.models.pretrained import with_pretrained_weights
 from keras_retinanet.models.pyramid import feature_pyramid
 from keras_retinanet.models.trainable import TrainableDetector
 
@@ -35,13 +36,15 @@ class RetinaNet(TrainableDetector):
 
     Args:
         num_classes: K, foreground classes only.
-        backbone: "resnet18", "resnet34", "resnet50", "resnet101", "resnet152" (torchvision's
-            layout), "keras:NAME" for a model of `keras.applications`, or a `keras.Model` with three
-            outputs C3, C4 and C5.
-        weights: "imagenet" for the published weights of a `keras.applications` backbone, None for
-            random ones.
+        backbone: a name of `models.resnet.NETWORKS`, such as "resnet50" (torchvision's layout),
+            "keras:NAME" for a model of `keras.applications`, or a `keras.Model` with three outputs
+            C3, C4 and C5.
+        weights: None for random ones, "imagenet" for the published weights of the backbone,
+            "coco_v1" or "coco_v2" for torchvision's detectors, or a `.keras` file of a RetinaNet or
+            of a backbone that `retinanet-import` wrote; see `models.pretrained`.
         backbone_norm: "frozen" (default with weights), "trainable" (default without) or "sync", how
             the backbone's batch normalisation is treated.
+        batch_norm_epsilon: what it adds to the variances where the backbone is one of ours.
         pyramid_channels: width of the pyramid and of the subnets.
         head_depth: hidden convolutions of each subnet.
         head_norm: None (the paper), "batch" or "group", after each of them.
@@ -60,6 +63,7 @@ class RetinaNet(TrainableDetector):
         ValueError: if an argument is out of its range or the backbone cannot be had.
     """
 
+    @with_pretrained_weights
     def __init__(
         self,
         num_classes: int,
@@ -67,6 +71,7 @@ class RetinaNet(TrainableDetector):
         backbone: str | keras.Model = "resnet50",
         weights: str | None = None,
         backbone_norm: str | None = None,
+        batch_norm_epsilon: float = 1e-5,
         pyramid_channels: int = 256,
         head_depth: int = 4,
         head_norm: str | None = None,
@@ -87,14 +92,17 @@ class RetinaNet(TrainableDetector):
         anchors = anchors or AnchorSettings()
         backbone_norm = backbone_norm or ("frozen" if weights else "trainable")
         categories = categories or [(i + 1, f"class {i + 1}") for i in range(num_classes)]
-        _check(num_classes, weights, backbone_norm, head_norm, prior, p6_from, categories)
+        _check(num_classes, backbone_norm, head_norm, prior, p6_from, categories)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         with _default_policy(policy):
             images = keras.Input((None, None, 3), dtype="float32", name="images")
             normalize = image_normalization(backbone)
             backbone_model = build_backbone(
-                backbone, norm=backbone_norm, imagenet_weights=weights == "imagenet"
+                backbone,
+                norm=backbone_norm,
+                norm_epsilon=batch_norm_epsilon,
+                imagenet_weights=weights == "imagenet",
             )
             c3, c4, c5 = backbone_model(normalize(images))
             pyramid = feature_pyramid(c3, c4, c5, channels=pyramid_channels, p6_from=p6_from)
@@ -131,6 +139,7 @@ class RetinaNet(TrainableDetector):
             "num_classes": num_classes,
             "backbone": backbone,
             "backbone_norm": backbone_norm,
+            "batch_norm_epsilon": batch_norm_epsilon,
             "pyramid_channels": pyramid_channels,
             "head_depth": head_depth,
             "head_norm": head_norm,
@@ -208,21 +217,25 @@ class RetinaNet(TrainableDetector):
 
     # --- saving -----------------------------------------------------------------------------------
 
-    def get_config(self) -> dict[str, Any]:
-        structure = dict(self._structure)
-        if isinstance(structure["backbone"], keras.Model):
-            structure["backbone"] = keras.saving.serialize_keras_object(structure["backbone"])
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make this model anew, but for its weights."""
         selection = self.select_detections.get_config()
         del selection["name"], selection["decode_boxes"]
         return {
-            **structure,
+            **self._structure,
             **selection,
-            "anchors": dataclasses.asdict(structure["anchors"]),
             "categories": self.categories,
             "min_side": self.min_side,
             "max_side": self.max_side,
             "name": self.name,
         }
+
+    def get_config(self) -> dict[str, Any]:
+        config = self.settings
+        if isinstance(config["backbone"], keras.Model):
+            config["backbone"] = keras.saving.serialize_keras_object(config["backbone"])
+        return {**config, "anchors": dataclasses.asdict(config["anchors"])}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RetinaNet:
@@ -258,7 +271,6 @@ def _default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
 
 def _check(
     num_classes: int,
-    weights: str | None,
     backbone_norm: str,
     head_norm: str | None,
     prior: float,
@@ -272,7 +284,6 @@ def _check(
     if len(categories) != num_classes:
         raise ValueError(f"{len(categories)} categories for num_classes={num_classes}")
     for name, value, known in (
-        ("weights", weights, ("imagenet", None)),
         ("backbone_norm", backbone_norm, ("frozen", "trainable", "sync")),
         ("head_norm", head_norm, (None, "batch", "group")),
         ("p6_from", p6_from, ("c5", "p5")),

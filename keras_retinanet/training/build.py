@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_retinanet.config import Config, DataConfig, DataPart
+from keras_retinanet.config import Config, DataConfig, DataPart, InferenceConfig, ModelConfig
 from keras_retinanet.data.augment import AugmentSettings
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.dataset import DataError, DetectionDataset
@@ -84,9 +85,9 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
     Raises:
         ValueError: as `RetinaNet`.
     """
-    settings = dataclasses.asdict(config.model)
-    settings["anchors"] = AnchorSettings(**settings["anchors"])
-    settings["weights"] = None if config.model.weights == "none" else config.model.weights
+    settings = _changed(config.model) | _changed(config.inference)
+    if "anchors" in settings:
+        settings["anchors"] = AnchorSettings(**dataclasses.asdict(config.model.anchors))
     return RetinaNet(
         num_classes=len(dataset.categories),
         categories=[(category.id, category.name) for category in dataset.categories],
@@ -94,8 +95,20 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
         max_side=config.data.max_side,
         dtype=config.train.precision,
         **settings,
-        **dataclasses.asdict(config.inference),
     )
+
+
+def _changed(group: ModelConfig | InferenceConfig) -> dict[str, Any]:
+    """The settings that differ from their defaults, which `RetinaNet` has too.
+
+    What is left at its default is for the weights of a detector to decide.
+    """
+    default = type(group)()
+    return {
+        field.name: getattr(group, field.name)
+        for field in dataclasses.fields(group)
+        if getattr(group, field.name) != getattr(default, field.name)
+    }
 
 
 def compile_model(model: RetinaNet, config: Config) -> None:

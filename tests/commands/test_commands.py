@@ -272,8 +272,8 @@ def test_help_needs_nothing(tmp_path):
 
 
 def test_the_scripts_in_bin_run_their_commands():
-    for name in ("train", "evaluate", "predict", "export"):
-        script = ROOT / "bin" / f"retinanet-{name}"
+    for name in ("train", "evaluate", "predict", "export", "import_"):
+        script = ROOT / "bin" / f"retinanet-{name.rstrip('_')}"
         assert os.access(script, os.X_OK)
         assert f"keras_retinanet.commands.{name} import run" in script.read_text()
     assert shutil.which("bash")

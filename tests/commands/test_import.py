@@ -1,0 +1,46 @@
+"""retinanet-import as its users run it."""
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from keras_retinanet.training.run_folder import load_model
+from tests.commands.test_commands import error_line, run
+from tests.weights import goldens
+
+STATE = goldens.detector_state("v1", width=8, channels=32)
+IMPORT = ("--source", "torchvision", "--output", "m.keras")
+
+
+@pytest.mark.slow
+def test_a_detector_is_imported_whatever_file_it_lies_in(tmp_path):
+    np.savez(tmp_path / "state.npz", **STATE)
+    out, _ = run("import_", *IMPORT, "--weights", "state.npz", cwd=tmp_path)
+    assert "a RetinaNet with 91 classes" in out and "m.keras" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.keras", "state.npz"]
+    first = load_model(tmp_path / "m.keras")
+    assert first.categories[1] == (1, "person")
+    assert first.select_detections.max_detections == 300
+
+    safetensors.numpy.save_file(goldens.old_form(STATE), tmp_path / "old.safetensors")
+    arguments = ("--weights", "old.safetensors", "--classes", 80)
+    out, _ = run("import_", *IMPORT, *arguments, cwd=tmp_path)
+    assert "a RetinaNet with 80 classes" in out
+    second = load_model(tmp_path / "m.keras")
+    assert second.categories[0] == (1, "person") and second.categories[79] == (90, "toothbrush")
+    for a, b in zip(first.backbone.weights, second.backbone.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+    picture = goldens.picture(0, 96, 160)[None]
+    expected = first(picture)["class_logits"].numpy()[..., 1:12]  # 1 to 11 have no gap
+    np.testing.assert_allclose(second(picture)["class_logits"][..., :11], expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_one_line_and_nothing_is_written(tmp_path):
+    key = "head.regression_head.conv.2.0.weight"
+    np.savez(tmp_path / "state.npz", **{**STATE, key: STATE[key][:-1]})
+    line = error_line("import_", *IMPORT, "--weights", "state.npz", cwd=tmp_path)
+    assert f"state.npz: {key} has the shape (31, 32, 3, 3), the model takes (32, 32, 3, 3)" in line
+    line = error_line("import_", *IMPORT, "--weights", "state.npz", "--classes", 20, cwd=tmp_path)
+    assert "--classes 20: state.npz has 91 classes" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
