@@ -11,6 +11,10 @@ import keras
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 from keras_retinanet.layers.normalize_images import NormalizeImages
 from keras_retinanet.models.resnet import NETWORKS, batch_norm, find_network, resnet
+from keras_retinanet.weights.arrays import read_arrays
+from keras_retinanet.weights.checkpoint import fill
+from keras_retinanet.weights.published import BACKBONES, fetch
+from keras_retinanet.weights.torchvision import backbone_checkpoint
 
 KERAS_PREFIX = "keras:"
 
@@ -64,11 +68,13 @@ def build_backbone(
         norm: "frozen", "trainable" or "sync", see `models.resnet.batch_norm`; applied to the batch
             normalisation layers of any backbone.
         norm_epsilon: what those of our networks add to the variances; other backbones bring theirs.
-        imagenet_weights: whether a `keras.applications` model starts from its published weights.
+        imagenet_weights: whether it starts from its published weights: those of
+            `keras.applications`, or torchvision's for a network of ours.
 
     Raises:
         ValueError: if there is no such backbone, it has not three outputs, its weights cannot be
             had.
+        ImportError: if PyTorch is needed to read them and missing.
     """
     if isinstance(backbone, keras.Model):
         if len(backbone.outputs) != 3:
@@ -89,12 +95,17 @@ def build_backbone(
             f"_w32 behind it for another width than 64), and {KERAS_PREFIX}NAME for any model of "
             "keras.applications"
         )
-    if imagenet_weights:
+    if imagenet_weights and backbone not in BACKBONES:
         raise ValueError(
-            f"weights='imagenet' fits the layout of keras.applications only; take backbone="
-            f"'{KERAS_PREFIX}ResNet50' for {backbone!r}, or weights=None to start at random"
+            f"weights='imagenet' are not published for {backbone!r}, only for "
+            f"{', '.join(BACKBONES)} and {KERAS_PREFIX}ResNet50 and its like; weights=None "
+            "(model.weights=none) starts at random"
         )
-    return resnet(backbone, batch_norm(norm, norm_epsilon))
+    model = resnet(backbone, batch_norm(norm, norm_epsilon))
+    if imagenet_weights:
+        file = fetch(BACKBONES[backbone])
+        fill(model.weights, backbone_checkpoint(read_arrays(file), str(file)))
+    return model
 
 
 def _set_norm(model: keras.Model, norm: str) -> keras.Model:

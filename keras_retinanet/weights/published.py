@@ -16,6 +16,18 @@ DETECTORS = {
     "coco_v1": "retinanet_resnet50_fpn_coco-eeacb38b.pth",
     "coco_v2": "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth",
 }
+# Classifiers of ImageNet; the later of two recipes where there are two.
+BACKBONES = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-11ad3fa6.pth",
+    "resnet101": "resnet101-cd907fc2.pth",
+    "resnet152": "resnet152-f82ba261.pth",
+    "resnext50_32x4d": "resnext50_32x4d-1a0047aa.pth",
+    "resnext101_32x8d": "resnext101_32x8d-110c445d.pth",
+    "wide_resnet50_2": "wide_resnet50_2-9ba9bcbe.pth",
+    "wide_resnet101_2": "wide_resnet101_2-d733dc28.pth",
+}
 
 
 def fetch(name: str) -> pathlib.Path:

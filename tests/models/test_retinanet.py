@@ -49,6 +49,10 @@ def test_parameter_counts_of_torchvisions_two_retinanets():
         ("resnet50", 25_557_032 - 2_049_000, 2048),
         ("resnet101", 44_549_160 - 2_049_000, 2048),
         ("resnet152", 60_192_808 - 2_049_000, 2048),
+        ("resnext50_32x4d", 25_028_904 - 2_049_000, 2048),
+        ("resnext101_32x8d", 88_791_336 - 2_049_000, 2048),
+        ("wide_resnet50_2", 68_883_240 - 2_049_000, 2048),
+        ("wide_resnet101_2", 126_886_696 - 2_049_000, 2048),
     ],
 )
 def test_backbones_have_torchvisions_parameters(name, parameters, last):
