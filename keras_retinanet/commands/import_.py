@@ -10,26 +10,29 @@ from absl import flags
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError
 from keras_retinanet.files import write_atomically
-from keras_retinanet.models.imported import Imported, torchvision_checkpoint
+from keras_retinanet.models.imported import Imported, fizyr_checkpoint, torchvision_checkpoint
 from keras_retinanet.models.resnet import batch_norm, resnet
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.weights.arrays import WeightsError, read_arrays
 from keras_retinanet.weights.checkpoint import fill
 from keras_retinanet.weights.coco import COCO_80
+from keras_retinanet.weights.fizyr import read_fizyr
 
 USAGE = """Makes a .keras file of a published checkpoint: a detector that finds what its authors'
 finds, or a backbone to train on.
 
   retinanet-import --source torchvision --weights retinanet_resnet50_fpn_coco.pth --output m.keras
   retinanet-import --source torchvision --weights resnet50.pth --output resnet50.keras
+  retinanet-import --source fizyr --weights resnet50_coco_best_v2.1.0.h5 --output m.keras
   retinanet-train --output_dir run model.weights=m.keras ...
 
 --source torchvision takes state dicts of its RetinaNets (both versions) and classification ResNets,
-as .pth (with PyTorch: pip install 'retinanet-keras[import]'), .safetensors or .npz."""
+as .pth (with PyTorch: pip install 'retinanet-keras[import]'), .safetensors or .npz.
+--source fizyr takes the .h5 files of fizyr/keras-retinanet with a ResNet-50, -101 or -152."""
 
 FLAGS = common.new_flags()
 flags.DEFINE_enum(
-    "source", None, ["torchvision"], "Which project made the file.", flag_values=FLAGS
+    "source", None, ["torchvision", "fizyr"], "Which project made the file.", flag_values=FLAGS
 )
 flags.DEFINE_string("weights", None, "The file.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "Where the model goes, a .keras file.", flag_values=FLAGS)
@@ -47,12 +50,18 @@ def main(words: list[str]) -> int:
     output = pathlib.Path(FLAGS.output)
     if output.suffix != ".keras" or not output.parent.is_dir():
         raise ConfigError(f"--output {output} must be a .keras file in a folder that exists")
-    imported = _chosen_classes(torchvision_checkpoint(read_arrays(FLAGS.weights), FLAGS.weights))
+    imported = _chosen_classes(_read())
     model = _build(imported)
     with write_atomically(output) as temporary:
         model.save(temporary)
     print(f"{_description(imported, model)} in {output}")
     return 0
+
+
+def _read() -> Imported:
+    if FLAGS.source == "fizyr":
+        return fizyr_checkpoint(read_fizyr(FLAGS.weights), FLAGS.weights)
+    return torchvision_checkpoint(read_arrays(FLAGS.weights), FLAGS.weights)
 
 
 def _chosen_classes(imported: Imported) -> Imported:

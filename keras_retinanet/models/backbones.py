@@ -53,7 +53,8 @@ def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
         fitting = [p for p in _APPLICATION_NORMALIZATIONS if application.startswith(p)]
         kind = _APPLICATION_NORMALIZATIONS[max(fitting, key=len)]
     else:
-        kind = "torch"
+        network = find_network(backbone)
+        kind = "caffe" if network and network.is_caffe else "torch"
     return NormalizeImages(**_NORMALIZATIONS[kind])
 
 
@@ -91,9 +92,9 @@ def build_backbone(
         nearest = difflib.get_close_matches(backbone, known, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
-            f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)} (with "
-            f"_w32 behind it for another width than 64), and {KERAS_PREFIX}NAME for any model of "
-            "keras.applications"
+            f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)} (and "
+            f"with _caffe or _w32 behind, see models/resnet.py), and {KERAS_PREFIX}NAME for any "
+            "model of keras.applications"
         )
     if imagenet_weights and backbone not in BACKBONES:
         raise ValueError(

@@ -32,7 +32,9 @@ _STRUCTURE = (
     "head_depth",
     "head_norm",
     "p6_from",
+    "pyramid_padding",
     "anchors",
+    "box_coding",
 )
 # Those that no weights decide.
 _OWN = ("num_classes", "categories", "prior", "backbone_norm", "dtype", "name")

@@ -33,6 +33,8 @@ class Network:
         group_width: channels of a group in the first stage; each later stage is twice as wide.
         width: of the stem. The first stage has as many channels, times 4 with bottlenecks, and
             `group_width` is meant for 64: other widths scale it.
+        is_caffe: whether the stride of a bottleneck is in its first 1x1, and the max pool pads at
+            the bottom and right only, as in the networks of He et al. in Caffe.
     """
 
     depths: tuple[int, int, int, int]
@@ -40,6 +42,7 @@ class Network:
     groups: int = 1
     group_width: int = 64
     width: int = 64
+    is_caffe: bool = False
 
 
 # ResNet-10 is no network of the paper but half of ResNet-18, for the demo and for tests.
@@ -58,12 +61,16 @@ NETWORKS = {
 
 
 def find_network(name: str) -> Network | None:
-    """The network of a name in `NETWORKS`, with "_w32" behind it at that width; else None."""
-    match = re.fullmatch(r"(.+?)(?:_w([1-9]\d*))?", name)
-    network = NETWORKS.get(match[1]) if match else None
-    if network is None or match is None or match[2] is None:
-        return network
-    return dataclasses.replace(network, width=int(match[2]))
+    """The network of a name in `NETWORKS`, or None.
+
+    With "_caffe" behind the name it is that variant, with "_w32" behind all it has that width.
+    """
+    match = re.fullmatch(r"(.+?)(_caffe)?(?:_w([1-9]\d*))?", name)
+    if match is None or match[1] not in NETWORKS:
+        return None
+    network = NETWORKS[match[1]]
+    width = int(match[3] or network.width)
+    return dataclasses.replace(network, width=width, is_caffe=match[2] is not None)
 
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -123,10 +130,11 @@ def _bottleneck_block(
 ) -> Tensor:
     groups = network.groups
     inner = width * network.group_width // 64 * groups
+    first, second = (stride, 1) if network.is_caffe else (1, stride)
     shortcut = _shortcut(x, BOTTLENECK_EXPANSION * width, stride, norm, name)
-    x = norm(f"{name}.bn1")(_convolution(x, inner, 1, 1, f"{name}.conv1"))
+    x = norm(f"{name}.bn1")(_convolution(x, inner, 1, first, f"{name}.conv1"))
     x = layers.ReLU(name=f"{name}.relu1")(x)
-    x = norm(f"{name}.bn2")(_convolution(x, inner, 3, stride, f"{name}.conv2", groups))
+    x = norm(f"{name}.bn2")(_convolution(x, inner, 3, second, f"{name}.conv2", groups))
     x = layers.ReLU(name=f"{name}.relu2")(x)
     x = _convolution(x, BOTTLENECK_EXPANSION * width, 1, 1, f"{name}.conv3")
     x = norm(f"{name}.bn3")(x)
@@ -151,9 +159,12 @@ def resnet(name: str, norm: Norm) -> keras.Model:
     images = keras.Input((None, None, 3), name="normalized_images")
     x = norm("bn1")(_convolution(images, network.width, 7, 2, "conv1"))
     x = layers.ReLU(name="relu")(x)
-    # After a ReLU, padding with 0 is padding with -infinity.
-    x = layers.ZeroPadding2D(1, name="maxpool.pad")(x)
-    x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
+    if network.is_caffe:
+        x = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool")(x)
+    else:
+        # After a ReLU, padding with 0 is padding with -infinity.
+        x = layers.ZeroPadding2D(1, name="maxpool.pad")(x)
+        x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
     stages = []
     for stage, depth in enumerate(network.depths, start=1):
         width = network.width * 2 ** (stage - 1)

@@ -14,7 +14,9 @@ import tensorflow as tf
 from keras import layers
 
 from keras_retinanet.data.images import decode_image, read_header
+from keras_retinanet.data.resize import SIZE_DIVISOR
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
+from keras_retinanet.layers.decode_boxes import DecodeBoxes
 from keras_retinanet.layers.select_detections import SelectDetections
 from keras_retinanet.models import inference
 from keras_retinanet.models.backbones import build_backbone, image_normalization
@@ -49,11 +51,15 @@ class RetinaNet(TrainableDetector):
         head_depth: hidden convolutions of each subnet.
         head_norm: None (the paper), "batch" or "group", after each of them.
         prior: probability of an object that an untrained class subnet gives every anchor.
-        p6_from: "c5" (the paper) or "p5".
+        p6_from, pyramid_padding: see `models.pyramid.feature_pyramid`.
         anchors: see `AnchorSettings`.
+        box_coding: what the box subnet predicts, "centers" (the paper) or "corners", see
+            `DecodeBoxes`.
         categories: (id, name) of each class as the data set has them; by default 1, 2, ... and
             "class 1", ...
-        min_side, max_side: the image size rule of `detect`, see `data.resize.resized_size`.
+        min_side, max_side, round_sides: the image size rule of `detect`, see
+            `data.resize.resized_size`.
+        size_divisor: `detect` pads the sides to a multiple of it.
         score_threshold, nms_iou, max_detections, candidates_per_level, class_agnostic: see
             `SelectDetections`.
         dtype: precision policy of the convolutions, such as "mixed_bfloat16"; by default the global
@@ -77,10 +83,14 @@ class RetinaNet(TrainableDetector):
         head_norm: str | None = None,
         prior: float = 0.01,
         p6_from: str = "c5",
+        pyramid_padding: str = "symmetric",
         anchors: AnchorSettings | None = None,
+        box_coding: str = "centers",
         categories: Sequence[tuple[int, str]] | None = None,
         min_side: int = 800,
         max_side: int = 1333,
+        round_sides: bool = False,
+        size_divisor: int = SIZE_DIVISOR,
         score_threshold: float = 0.05,
         nms_iou: float = 0.5,
         max_detections: int = 100,
@@ -92,7 +102,13 @@ class RetinaNet(TrainableDetector):
         anchors = anchors or AnchorSettings()
         backbone_norm = backbone_norm or ("frozen" if weights else "trainable")
         categories = categories or [(i + 1, f"class {i + 1}") for i in range(num_classes)]
-        _check(num_classes, backbone_norm, head_norm, prior, p6_from, categories)
+        _check(num_classes, prior, categories)
+        _check_choices(
+            backbone_norm=backbone_norm,
+            head_norm=head_norm,
+            p6_from=p6_from,
+            pyramid_padding=pyramid_padding,
+        )
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         with _default_policy(policy):
@@ -105,7 +121,9 @@ class RetinaNet(TrainableDetector):
                 imagenet_weights=weights == "imagenet",
             )
             c3, c4, c5 = backbone_model(normalize(images))
-            pyramid = feature_pyramid(c3, c4, c5, channels=pyramid_channels, p6_from=p6_from)
+            pyramid = feature_pyramid(
+                c3, c4, c5, channels=pyramid_channels, p6_from=p6_from, padding=pyramid_padding
+            )
 
             head: dict[str, Any] = {
                 "channels": pyramid_channels,
@@ -128,12 +146,16 @@ class RetinaNet(TrainableDetector):
         self.categories = tuple((int(id_), str(name)) for id_, name in categories)
         self.min_side = min_side
         self.max_side = max_side
+        self.round_sides = round_sides
+        self.size_divisor = size_divisor
+        self.box_coding = box_coding
         self.select_detections = SelectDetections(
             score_threshold=score_threshold,
             nms_iou=nms_iou,
             max_detections=max_detections,
             candidates_per_level=candidates_per_level,
             class_agnostic=class_agnostic,
+            decode_boxes=DecodeBoxes(box_coding),
         )
         self._structure = {
             "num_classes": num_classes,
@@ -145,7 +167,9 @@ class RetinaNet(TrainableDetector):
             "head_norm": head_norm,
             "prior": prior,
             "p6_from": p6_from,
+            "pyramid_padding": pyramid_padding,
             "anchors": anchors,
+            "box_coding": box_coding,
             "dtype": policy.name,
         }
         self._detect_function: tf.types.experimental.PolymorphicFunction | None = None
@@ -228,6 +252,8 @@ class RetinaNet(TrainableDetector):
             "categories": self.categories,
             "min_side": self.min_side,
             "max_side": self.max_side,
+            "round_sides": self.round_sides,
+            "size_divisor": self.size_divisor,
             "name": self.name,
         }
 
@@ -269,26 +295,25 @@ def _default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _check(
-    num_classes: int,
-    backbone_norm: str,
-    head_norm: str | None,
-    prior: float,
-    p6_from: str,
-    categories: Sequence[tuple[int, str]],
-) -> None:
+def _check(num_classes: int, prior: float, categories: Sequence[tuple[int, str]]) -> None:
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; a detector needs at least 1")
     if not 0.0 < prior < 1.0:
         raise ValueError(f"prior is {prior}; it must lie in (0, 1)")
     if len(categories) != num_classes:
         raise ValueError(f"{len(categories)} categories for num_classes={num_classes}")
-    for name, value, known in (
-        ("backbone_norm", backbone_norm, ("frozen", "trainable", "sync")),
-        ("head_norm", head_norm, (None, "batch", "group")),
-        ("p6_from", p6_from, ("c5", "p5")),
-    ):
-        if value not in known:
-            raise ValueError(
-                f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}"
-            )
+
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "backbone_norm": ("frozen", "trainable", "sync"),
+    "head_norm": (None, "batch", "group"),
+    "p6_from": ("c5", "p5"),
+    "pyramid_padding": ("symmetric", "same"),
+}
+
+
+def _check_choices(**settings: str | None) -> None:
+    for name, value in settings.items():
+        if value not in _CHOICES[name]:
+            known = ", ".join(map(repr, _CHOICES[name]))
+            raise ValueError(f"{name} is {value!r}; it must be one of {known}")

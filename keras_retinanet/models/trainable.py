@@ -22,6 +22,7 @@ class TrainableDetector(keras.Model):
 
     network: keras.Model
     precision: str  # name of the policy
+    box_coding: str  # a key of geometry.boxes.BOX_CODINGS
 
     def __init__(self, inputs: Any, outputs: Any, name: str) -> None:
         super().__init__(inputs, outputs, name=name)
@@ -74,6 +75,7 @@ class TrainableDetector(keras.Model):
             targets,
             class_loss=self.class_loss,
             box_loss=self.box_loss,
+            box_coding=self.box_coding,
         )
         replica = tf.distribute.get_replica_context()
         positives = replica.all_reduce(tf.distribute.ReduceOp.SUM, positives)

@@ -7,6 +7,7 @@ import safetensors.numpy
 from keras_retinanet.training.run_folder import load_model
 from tests.commands.test_commands import error_line, run
 from tests.weights import goldens
+from tests.weights.test_fizyr import make_weights, write_h5
 
 STATE = goldens.detector_state("v1", width=8, channels=32)
 IMPORT = ("--source", "torchvision", "--output", "m.keras")
@@ -44,3 +45,15 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_written(tmp_path):
     line = error_line("import_", *IMPORT, "--weights", "state.npz", "--classes", 20, cwd=tmp_path)
     assert "--classes 20: state.npz has 91 classes" in line
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+@pytest.mark.slow
+def test_fizyrs_file_is_imported_and_detects(tmp_path):
+    write_h5(tmp_path / "m.h5", make_weights())
+    arguments = ("--source", "fizyr", "--weights", "m.h5", "--output", "m.keras")
+    out, _ = run("import_", *arguments, cwd=tmp_path)
+    assert "a RetinaNet with 3 classes" in out
+    model = load_model(tmp_path / "m.keras")
+    assert (model.box_coding, model.round_sides, model.size_divisor) == ("corners", True, 1)
+    assert model.select_detections.decode_boxes.coding == "corners"
+    assert model.padding_color == (123.68, 116.779, 103.939)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_retinanet as kr
+from keras_retinanet.models.pyramid import UpsampleLike, feature_pyramid
 
 RNG = np.random.default_rng(0)
 
@@ -71,6 +72,26 @@ def test_any_size_has_an_output_for_every_anchor(height, width):
     total = sum(9 * h * w for h, w in grids)
     assert outputs["class_logits"].shape == (2, total, 3)
     assert outputs["box_deltas"].shape == (2, total, 4)
+
+
+@pytest.mark.parametrize("side", [5, 6, 25])
+def test_upsampling_takes_each_cell_from_its_half_place(side):
+    coarse = np.arange((side + 1) // 2, dtype=np.float32)[None, :, None, None]
+    fine = np.zeros((1, side, 1, 7), np.float32)
+    found = UpsampleLike()([coarse, fine])
+    np.testing.assert_array_equal(found[0, :, 0, 0], np.arange(side) // 2)
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_padding_of_the_coarse_levels_decides_what_they_see(padding):
+    """Of 4 rows, the first window of a 3x3 with stride 2 holds the third only if none is above."""
+    features = keras.Input((None, None, 1))
+    pyramid = feature_pyramid(features, features, features, channels=1, padding=padding)
+    p6 = keras.Model(features, pyramid[3])
+    rows = np.zeros((1, 4, 4, 1), np.float32)
+    rows[0, 2] = 1.0  # the third row
+    p6.get_layer("p6").set_weights([np.ones((3, 3, 1, 1)), np.zeros(1)])
+    assert (p6(rows)[0, 0, 0, 0] > 0) == (padding == "same")
 
 
 def test_prior_is_on_the_class_head_only():
@@ -188,6 +209,19 @@ FAMILIES = {
     },
     "heads": {"head_norm": "group", "p6_from": "p5", "class_agnostic": True},
     "bfloat16": {"dtype": "mixed_bfloat16"},
+    "torchvision": {
+        "batch_norm_epsilon": 0.0,
+        "p6_from": "p5",
+        "anchors": kr.AnchorSettings(offset=0.0, whole_pixels=True, fit_strides=True),
+    },
+    "fizyr": {
+        "backbone": "resnet50_caffe_w8",
+        "pyramid_padding": "same",
+        "box_coding": "corners",
+        "round_sides": True,
+        "size_divisor": 1,
+    },
+    "resnext": {"backbone": "resnext50_32x4d_w16"},
 }
 
 LOAD_AND_RUN = """
@@ -227,6 +261,8 @@ def test_saved_models_give_the_same_bits_in_a_fresh_process(tmp_path):
         ({"backbone": keras.Sequential([keras.Input((8, 8, 3)), keras.layers.ReLU()])}, "three"),
         ({"weights": "imagenet"}, "keras:ResNet50"),
         ({"backbone_norm": "frozn"}, "frozen"),
+        ({"pyramid_padding": "valid"}, "pyramid_padding is 'valid'"),
+        ({"box_coding": "corner"}, "box_coding is 'corner'"),
         ({"prior": 1.0}, "prior"),
         ({"head_norm": "group", "pyramid_channels": 48}, "multiples of 32, not 48"),
         ({"categories": [(1, "a")]}, "1 categories for num_classes=3"),
