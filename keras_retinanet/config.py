@@ -48,6 +48,7 @@ class ModelConfig:
     backbone: str = "resnet50"
     weights: str = "none"
     backbone_norm: str | None = None
+    frozen_stages: int = 0
     pyramid_channels: int = 256
     head_depth: int = 4
     head_norm: str | None = None
@@ -103,7 +104,7 @@ class TrainConfig:
         ema: momentum of the moving average of the weights that is evaluated and saved, or null.
         focal_alpha, focal_gamma: see `losses.FocalLoss`; gamma 0 is cross entropy, alpha null
         plain.
-        box_loss: "smooth_l1" or "giou".
+        box_loss: "smooth_l1", "l1" or "giou".
         precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto": bfloat16 where the
             hardware has it.
         evaluations: how often the validation part is scored under `steps` and `minutes`, at most;
@@ -158,7 +159,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "data.format": ("coco", "tfds"),
     "train.optimizer": ("sgd", "adamw"),
     "train.schedule": ("step", "cosine"),
-    "train.box_loss": ("smooth_l1", "giou"),
+    "train.box_loss": ("smooth_l1", "l1", "giou"),
     "train.precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
 _LOWER_BOUNDS: dict[str, float] = {

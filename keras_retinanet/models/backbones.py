@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from typing import Any
 
 import keras
@@ -122,6 +123,40 @@ def _set_norm(model: keras.Model, norm: str) -> keras.Model:
                 )
             layer.synchronized = True
     return model
+
+
+# Which part of a ResNet a layer belongs to, in torchvision's names and in those of Keras.
+_STEM = re.compile(r"(conv1|bn1)$")
+_STAGE = re.compile(r"layer([1-4])\.")
+_APPLICATION_PART = re.compile(r"conv([1-5])_")
+
+
+def freeze_stages(backbone: keras.Model, count: int) -> None:
+    """Freezes the first `count` of the five parts of a ResNet: the stem and its four stages.
+
+    A frozen normalisation layer keeps its running statistics.
+
+    Raises:
+        ValueError: if there are not so many, or the backbone is no ResNet.
+    """
+    if not 0 <= count <= 5:
+        raise ValueError(f"frozen_stages is {count}; it counts the stem and four stages, so 0 to 5")
+    for layer in backbone._flatten_layers(include_self=False, recursive=True) if count else ():
+        if layer.weights and _part(layer.name) <= count:
+            layer.trainable = False
+
+
+def _part(layer: str) -> int:
+    if _STEM.match(layer):
+        return 1
+    if match := _STAGE.match(layer):
+        return 1 + int(match[1])
+    if match := _APPLICATION_PART.match(layer):
+        return int(match[1])
+    raise ValueError(
+        f"frozen_stages knows the stages of ResNets only, but not where {layer!r} belongs; set "
+        "`trainable` of the layers of model.backbone instead"
+    )
 
 
 def _application(name: str, imagenet_weights: bool) -> keras.Model:

@@ -37,7 +37,7 @@ _STRUCTURE = (
     "box_coding",
 )
 # Those that no weights decide.
-_OWN = ("num_classes", "categories", "prior", "backbone_norm", "dtype", "name")
+_OWN = ("num_classes", "categories", "prior", "backbone_norm", "frozen_stages", "dtype", "name")
 
 
 def with_pretrained_weights(init: Callable[..., None]) -> Callable[..., None]:
@@ -104,7 +104,7 @@ def _saved_model(path: pathlib.Path) -> Imported:
             f"{path} holds neither a RetinaNet nor one of our backbones; a model of your own is "
             "given as backbone=keras.saving.load_model(...)"
         )
-    return Imported(checkpoint, {"backbone": model.name})
+    return Imported(checkpoint, {"backbone": model.name}, is_detector=False)
 
 
 def _merge(given: dict[str, Any], start: Imported, weights: str) -> dict[str, Any]:

@@ -19,7 +19,11 @@ from keras_retinanet.layers.anchors import Anchors, AnchorSettings
 from keras_retinanet.layers.decode_boxes import DecodeBoxes
 from keras_retinanet.layers.select_detections import SelectDetections
 from keras_retinanet.models import inference
-from keras_retinanet.models.backbones import build_backbone, image_normalization
+from keras_retinanet.models.backbones import (
+    build_backbone,
+    freeze_stages,
+    image_normalization,
+)
 from keras_retinanet.models.heads import box_subnet, class_subnet
 from keras_retinanet.models.pretrained import with_pretrained_weights
 from keras_retinanet.models.pyramid import feature_pyramid
@@ -46,6 +50,8 @@ class RetinaNet(TrainableDetector):
             of a backbone that `retinanet-import` wrote; see `models.pretrained`.
         backbone_norm: "frozen" (default with weights), "trainable" (default without) or "sync", how
             the backbone's batch normalisation is treated.
+        frozen_stages: how many parts of a ResNet are not trained: 1 is the stem, 2 the stem and the
+            first stage (as detectron2 and torchvision fine-tune), 5 all.
         batch_norm_epsilon: what it adds to the variances where the backbone is one of ours.
         pyramid_channels: width of the pyramid and of the subnets.
         head_depth: hidden convolutions of each subnet.
@@ -77,6 +83,7 @@ class RetinaNet(TrainableDetector):
         backbone: str | keras.Model = "resnet50",
         weights: str | None = None,
         backbone_norm: str | None = None,
+        frozen_stages: int = 0,
         batch_norm_epsilon: float = 1e-5,
         pyramid_channels: int = 256,
         head_depth: int = 4,
@@ -120,6 +127,7 @@ class RetinaNet(TrainableDetector):
                 norm_epsilon=batch_norm_epsilon,
                 imagenet_weights=weights == "imagenet",
             )
+            freeze_stages(backbone_model, frozen_stages)
             c3, c4, c5 = backbone_model(normalize(images))
             pyramid = feature_pyramid(
                 c3, c4, c5, channels=pyramid_channels, p6_from=p6_from, padding=pyramid_padding
@@ -161,6 +169,7 @@ class RetinaNet(TrainableDetector):
             "num_classes": num_classes,
             "backbone": backbone,
             "backbone_norm": backbone_norm,
+            "frozen_stages": frozen_stages,
             "batch_norm_epsilon": batch_norm_epsilon,
             "pyramid_channels": pyramid_channels,
             "head_depth": head_depth,

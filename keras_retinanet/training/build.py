@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,6 +22,12 @@ from keras_retinanet.models.retinanet import RetinaNet
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
 NOT_DECAYED = ["bias", "gamma", "beta"]
+
+BOX_LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
+    "smooth_l1": SmoothL1,
+    "l1": functools.partial(SmoothL1, beta=0.0),  # torchvision's first RetinaNet
+    "giou": GIoULoss,  # its second
+}
 
 
 def load_datasets(
@@ -124,7 +132,7 @@ def compile_model(model: RetinaNet, config: Config) -> None:
     model.compile(
         optimizer,
         class_loss=FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma),
-        box_loss=GIoULoss() if train.box_loss == "giou" else SmoothL1(),
+        box_loss=BOX_LOSSES[train.box_loss](),
         l2=train.weight_decay if train.optimizer == "sgd" else 0.0,
         clip_norm=train.clip_norm,
     )

@@ -6,6 +6,7 @@ import safetensors.numpy
 
 from keras_retinanet.training.run_folder import load_model
 from tests.commands.test_commands import error_line, run
+from tests.data_room.make import write_coco
 from tests.weights import goldens
 from tests.weights.test_fizyr import make_weights, write_h5
 
@@ -45,6 +46,27 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_written(tmp_path):
     line = error_line("import_", *IMPORT, "--weights", "state.npz", "--classes", 20, cwd=tmp_path)
     assert "--classes 20: state.npz has 91 classes" in line
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+@pytest.mark.slow
+def test_a_recipe_fine_tunes_what_was_imported(tmp_path):
+    np.savez(tmp_path / "state.npz", **STATE)
+    run("import_", *IMPORT, "--weights", "state.npz", cwd=tmp_path)
+    write_coco(tmp_path / "data", count=6)
+    data = ("data.train.annotations=data/annotations.json", "data.train.images=data/images")
+    sizes = ("data.min_side=64", "data.max_side=96", "train.batch_size=2", "train.steps=2")
+    out, _ = run(
+        *("train", "--output_dir", "run", "model.weights=m.keras", "model.frozen_stages=2"),
+        *(*data, *sizes, "train.precision=float32", "train.box_loss=l1"),
+        cwd=tmp_path,
+    )
+    assert "kept backbone, pyramid, box subnet, class subnet; new: class output" in out
+    model = load_model(tmp_path / "run" / "last.keras")
+    assert model.categories == ((3, "red"), (17, "blue"))
+    assert model.settings["anchors"].fit_strides and model.settings["frozen_stages"] == 2
+    kernel = model.backbone.get_layer("conv1").kernel
+    key = "backbone.body.conv1.weight"
+    np.testing.assert_array_equal(kernel, STATE[key].transpose(2, 3, 1, 0))
 
 
 @pytest.mark.slow
