@@ -81,6 +81,7 @@ class DataConfig:
     val_fraction: float = 0.1
     min_side: int = 800
     max_side: int = 1333
+    stretch: bool = False
     square: bool = False
     flip: bool = True
     scale_jitter: list[float] = dataclasses.field(default_factory=lambda: [1.0, 1.0])

@@ -30,6 +30,7 @@ class AugmentSettings:
         scale_jitter: lowest and highest factor of the size; a picture that outgrows its canvas is
             cropped at random.
         color_jitter: largest change of brightness, contrast and saturation, as a share.
+        stretch: whether pictures are resized to max_side x max_side, whatever their shape.
     """
 
     min_side: int = 800
@@ -38,6 +39,7 @@ class AugmentSettings:
     flip: bool = True
     scale_jitter: tuple[float, float] = (1.0, 1.0)
     color_jitter: float = 0.0
+    stretch: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +106,9 @@ def plan_batch(
 
 
 def _resized(stored: np.ndarray, settings: AugmentSettings) -> np.ndarray:
-    return resized_size(stored, settings.min_side, settings.max_side).numpy()
+    return resized_size(
+        stored, settings.min_side, settings.max_side, stretch=settings.stretch
+    ).numpy()
 
 
 def _random_crops(stored: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:

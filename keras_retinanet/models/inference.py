@@ -36,7 +36,11 @@ def prepare_images(images: tf.Tensor, model: RetinaNet) -> tuple[tf.Tensor, tf.T
         float32 [..., h, w, 3], and the size within the padding, int32 [2].
     """
     size = resized_size(
-        tf.shape(images)[-3:-1], model.min_side, model.max_side, rounds=model.round_sides
+        tf.shape(images)[-3:-1],
+        model.min_side,
+        model.max_side,
+        rounds=model.round_sides,
+        stretch=model.stretch,
     )
     canvas = padded_size(size, model.size_divisor)
     return pad_images(resize_images(images, size), canvas, model.padding_color), size

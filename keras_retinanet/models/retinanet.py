@@ -63,7 +63,7 @@ class RetinaNet(TrainableDetector):
             `DecodeBoxes`.
         categories: (id, name) of each class as the data set has them; by default 1, 2, ... and
             "class 1", ...
-        min_side, max_side, round_sides: the image size rule of `detect`, see
+        min_side, max_side, round_sides, stretch: the image size rule of `detect`, see
             `data.resize.resized_size`.
         size_divisor: `detect` pads the sides to a multiple of it.
         score_threshold, nms_iou, max_detections, candidates_per_level, class_agnostic: see
@@ -97,6 +97,7 @@ class RetinaNet(TrainableDetector):
         min_side: int = 800,
         max_side: int = 1333,
         round_sides: bool = False,
+        stretch: bool = False,
         size_divisor: int = SIZE_DIVISOR,
         score_threshold: float = 0.05,
         nms_iou: float = 0.5,
@@ -155,6 +156,7 @@ class RetinaNet(TrainableDetector):
         self.min_side = min_side
         self.max_side = max_side
         self.round_sides = round_sides
+        self.stretch = stretch
         self.size_divisor = size_divisor
         self.box_coding = box_coding
         self.select_detections = SelectDetections(
@@ -262,6 +264,7 @@ class RetinaNet(TrainableDetector):
             "min_side": self.min_side,
             "max_side": self.max_side,
             "round_sides": self.round_sides,
+            "stretch": self.stretch,
             "size_divisor": self.size_divisor,
             "name": self.name,
         }

@@ -80,6 +80,7 @@ def augment_settings(data: DataConfig) -> AugmentSettings:
     return AugmentSettings(
         min_side=data.min_side,
         max_side=data.max_side,
+        stretch=data.stretch,
         square=data.square,
         flip=data.flip,
         scale_jitter=(low, high),
@@ -101,6 +102,7 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
         categories=[(category.id, category.name) for category in dataset.categories],
         min_side=config.data.min_side,
         max_side=config.data.max_side,
+        stretch=config.data.stretch,
         dtype=config.train.precision,
         **settings,
     )

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_retinanet as kr
+from keras_retinanet.models.inference import prepare_images
 from keras_retinanet.models.pyramid import UpsampleLike, feature_pyramid
 
 RNG = np.random.default_rng(0)
@@ -170,6 +171,16 @@ def test_detect_maps_back_and_ignores_neighbours():
         alone = model.detect([image])[0]
         np.testing.assert_allclose(result["boxes"], alone["boxes"], atol=1e-2)
         np.testing.assert_allclose(result["scores"], alone["scores"], atol=1e-5)
+
+
+def test_stretched_images_are_mapped_back_side_by_side():
+    model = small(score_threshold=0.0, max_detections=10, min_side=64, max_side=64, stretch=True)
+    image = images(1, 32, 128)[0]
+    prepared, size = prepare_images(tf.constant(image), model)
+    assert prepared.shape == (64, 64, 3) and size.numpy().tolist() == [64, 64]
+    (found,) = model.detect([image])
+    inside = model.predict(prepared[None], verbose=0)["boxes"][0]
+    np.testing.assert_allclose(found["boxes"], inside * [2.0, 0.5, 2.0, 0.5], atol=1e-3)
 
 
 def test_detect_refuses_what_is_no_rgb_image():

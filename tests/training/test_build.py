@@ -9,7 +9,7 @@ import pytest
 import keras_retinanet as kr
 from keras_retinanet.config import InferenceConfig, ModelConfig, load_config
 from keras_retinanet.data.coco import read_coco
-from keras_retinanet.training.build import build_model
+from keras_retinanet.training.build import build_model, compile_model
 from tests.data_room.make import write_coco
 
 TINY = {"backbone": "resnet10_w32", "pyramid_channels": 32, "head_depth": 1}
@@ -42,6 +42,26 @@ def test_what_a_recipe_changes_reaches_the_model(dataset):
     assert model.select_detections.max_detections == 7
     assert model.settings["head_norm"] == "group"
     assert model.categories == ((3, "red"), (17, "blue"))
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone", "max_detections"),
+    [
+        ("mlperf_x50_openimages", "resnext50_32x4d", 100),
+        ("coco_x101_paper", "resnext101_32x8d", 100),
+        ("coco_r50_torchvision_v2", "resnet50", 300),
+    ],
+)
+def test_published_recipes_are_built(dataset, name, backbone, max_detections):
+    config = load_config(name, ["model.weights=none", "model.pyramid_channels=32"])
+    model = build_model(config, dataset)
+    assert model.settings["backbone"] == backbone
+    assert model.select_detections.max_detections == max_detections
+    compile_model(model, config)
+    if name == "mlperf_x50_openimages":
+        assert model.stretch and model.settings["frozen_stages"] == 2
+        assert (model.box_loss.beta, model.optimizer.weight_decay) == (0.0, 0.0)
+        assert float(model.optimizer.learning_rate) == pytest.approx(1e-4)
 
 
 def test_a_recipe_starts_from_a_model_of_another_shape(dataset, tmp_path):
