@@ -109,7 +109,9 @@ def _saved_model(path: pathlib.Path) -> Imported:
 
 def _merge(given: dict[str, Any], start: Imported, weights: str) -> dict[str, Any]:
     """The settings of the weights, and over them those that are given."""
-    for name in set(_STRUCTURE) & set(given) & set(start.settings):
+    for name in _STRUCTURE:
+        if name not in given or name not in start.settings:
+            continue
         theirs, ours = start.settings[name], given[name]
         if isinstance(theirs, keras.Model) and isinstance(ours, keras.Model):
             continue  # their variables will be compared one by one
@@ -126,6 +128,7 @@ def _fit_classes(start: Imported, num_classes: int, categories: Categories | Non
     if not categories:
         is_same = len(start.categories) == num_classes
         categories = start.categories if is_same else coco_categories(num_classes)
+    categories = tuple((int(id_), str(name)) for id_, name in categories or ())
     if categories and set(categories) <= set(start.categories):
         return start.with_categories(categories)
     return start.with_categories(())

@@ -35,16 +35,17 @@ def read_arrays(file: str | os.PathLike[str]) -> Arrays:
     if not path.is_file():
         raise WeightsError(f"there is no file of weights {path}")
     arrays = _READERS[path.suffix](path)
-    return {name: _as_float32(path, name, array) for name, array in arrays.items()}
+    return {name: as_float32(array, f"{path}: {name}") for name, array in arrays.items()}
 
 
-def _as_float32(path: pathlib.Path, name: str, array: np.ndarray) -> np.ndarray:
+def as_float32(array: np.ndarray, what: str) -> np.ndarray:
+    """Floats as float32, integers as they are; a WeightsError on `what` else, or if not finite."""
     if np.issubdtype(array.dtype, np.integer):
         return array
     if not np.can_cast(array.dtype, np.float32, "same_kind"):  # as bfloat16 can
-        raise WeightsError(f"{path}: {name} holds {array.dtype}, not numbers")
+        raise WeightsError(f"{what} holds {array.dtype}, not numbers")
     if not np.isfinite(array).all():
-        raise WeightsError(f"{path}: {name} holds NaN or an infinity")
+        raise WeightsError(f"{what} holds NaN or an infinity")
     return array.astype(np.float32, copy=False)
 
 

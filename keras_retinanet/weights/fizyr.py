@@ -9,7 +9,7 @@ import re
 import h5py
 import numpy as np
 
-from keras_retinanet.weights.arrays import Arrays, WeightsError
+from keras_retinanet.weights.arrays import Arrays, WeightsError, as_float32
 from keras_retinanet.weights.checkpoint import Checkpoint
 
 _SUBNETS = {
@@ -31,7 +31,8 @@ def read_fizyr(file: str | os.PathLike[str]) -> Arrays:
     inference, or of the weights alone, and they stand in another order in each.
 
     Raises:
-        WeightsError: if the file is not there or no HDF5 file, or two weights have one name.
+        WeightsError: if the file is not there or no HDF5 file, two weights have one name, or one
+            holds NaN.
     """
     path = pathlib.Path(file)
     if not path.is_file():
@@ -46,7 +47,7 @@ def read_fizyr(file: str | os.PathLike[str]) -> Arrays:
         entry = f"{layer}/{words[-1].partition(':')[0]}"
         if entry in arrays:
             raise WeightsError(f"{path}: {entry} is there twice, once as {name}")
-        arrays[entry] = np.asarray(item, np.float32)
+        arrays[entry] = as_float32(np.asarray(item), f"{path}: {entry}")
 
     try:
         with h5py.File(path) as content:

@@ -321,5 +321,13 @@ def test_files_that_are_none_are_named(tmp_path):
     (tmp_path / "m.h5").write_bytes(b"no HDF5")
     with pytest.raises(WeightsError, match=r"m\.h5 is not a whole \.h5 file"):
         read_fizyr(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "w") as content:
+        content["conv1/conv1/kernel:0"] = content["conv1/conv1_1/kernel:0"] = np.zeros(3)
+    with pytest.raises(WeightsError, match=r"conv1/kernel is there twice"):
+        read_fizyr(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "w") as content:
+        content["conv1/conv1/kernel:0"] = np.array([np.nan])
+    with pytest.raises(WeightsError, match=r"m\.h5: conv1/kernel holds NaN"):
+        read_fizyr(tmp_path / "m.h5")
     with pytest.raises(WeightsError, match=r"no file of weights .*none\.h5"):
         read_fizyr(tmp_path / "none.h5")
