@@ -72,7 +72,8 @@ class RetinaNet(TrainableDetector):
             one. Anchors, boxes, losses and NMS are float32 under any.
 
     Raises:
-        ValueError: if an argument is out of its range or the backbone cannot be had.
+        ValueError: if an argument is out of range, or the backbone or the weights cannot be had.
+        ImportError: if PyTorch is needed to read published weights and missing.
     """
 
     @with_pretrained_weights
@@ -81,7 +82,7 @@ class RetinaNet(TrainableDetector):
         num_classes: int,
         *,
         backbone: str | keras.Model = "resnet50",
-        weights: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
         backbone_norm: str | None = None,
         frozen_stages: int = 0,
         batch_norm_epsilon: float = 1e-5,
