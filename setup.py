@@ -5,7 +5,7 @@ import pathlib
 import setuptools
 
 ROOT = pathlib.Path(__file__).parent
-COMMANDS = ("train", "evaluate", "predict", "export", "convert", "check", "debug")
+COMMANDS = ("train", "evaluate", "predict", "export", "import_", "convert", "check", "debug")
 
 setuptools.setup(
     name="retinanet-keras",
@@ -32,17 +32,21 @@ setuptools.setup(
         "pillow>=11",
         "pycocotools>=2.0.8",
         "pyyaml>=6",
+        "safetensors>=0.5",
         "tensorboard>=2.20",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",
     ],
     extras_require={
+        "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
         "dev": ["hypothesis>=6.100", "mypy>=1.15", "pre-commit>=4", "pytest>=8", "ruff>=0.11"],
     },
     entry_points={
         "console_scripts": [
-            f"retinanet-{command}=keras_retinanet.commands.{command}:run" for command in COMMANDS
+            # `import` alone cannot name a module
+            f"retinanet-{command.rstrip('_')}=keras_retinanet.commands.{command}:run"
+            for command in COMMANDS
         ]
     },
 )

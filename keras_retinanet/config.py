@@ -32,15 +32,23 @@ class AnchorConfig:
         default_factory=lambda: [1.0, 2 ** (1 / 3), 2 ** (2 / 3)]
     )
     offset: float = 0.5
+    whole_pixels: bool = False
+    fit_strides: bool = False
 
 
 @dataclasses.dataclass
 class ModelConfig:
-    """See `models.retinanet.RetinaNet`; weights "none" starts at random."""
+    """See `models.retinanet.RetinaNet`.
+
+    Weights "none" starts at random. Those of a detector ("coco_v1", "coco_v2", a `.keras` file)
+    bring their settings along: setting them clears what was set of `model` before, and what is
+    left at its default here is as they have it.
+    """
 
     backbone: str = "resnet50"
     weights: str = "none"
     backbone_norm: str | None = None
+    frozen_stages: int = 0
     pyramid_channels: int = 256
     head_depth: int = 4
     head_norm: str | None = None
@@ -76,6 +84,7 @@ class DataConfig:
     val_fraction: float = 0.1
     min_side: int = 800
     max_side: int = 1333
+    stretch: bool = False
     square: bool = False
     flip: bool = True
     min_sides: list[int] = dataclasses.field(default_factory=list)
@@ -110,7 +119,7 @@ class TrainConfig:
             plain.
         hard_examples: train on this many anchors of an image by `losses.HardExampleLoss` instead
             of the focal loss on all, or null.
-        box_loss: "smooth_l1" or "giou".
+        box_loss: "smooth_l1", "l1" or "giou".
         precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto": bfloat16 where the
             hardware has it.
         evaluations: how often the validation part is scored under `steps` and `minutes`, at most;
@@ -169,7 +178,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     ),
     "train.optimizer": ("sgd", "adamw"),
     "train.schedule": ("step", "cosine"),
-    "train.box_loss": ("smooth_l1", "giou"),
+    "train.box_loss": ("smooth_l1", "l1", "giou"),
     "train.precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
 _LOWER_BOUNDS: dict[str, float] = {
@@ -200,7 +209,8 @@ def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
     """Reads a recipe and lays `key=value` overrides over it.
 
     A value is read as YAML, except for settings that are text: those are taken as typed. Setting
-    one of train.steps, train.epochs and train.minutes clears the others.
+    one of train.steps, train.epochs and train.minutes clears the others; a model.weights that names
+    a detector clears what the recipe sets of `model`.
 
     Args:
         name_or_file: a name in configs/, or a YAML file.
@@ -297,6 +307,8 @@ def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str) -> Non
         raise ConfigError(f"{source}: set one of {', '.join(_duration_keys())}, not two")
     if durations:
         OmegaConf.update(config, "train", dict.fromkeys(_DURATIONS), merge=True)
+    if dict(settings).get("model.weights", "none") not in ("none", "imagenet"):
+        config.model = ModelConfig()
     for key, value in settings:
         if key not in _TYPES:
             raise ConfigError(f"{source}: there is no setting {key!r}{_nearest(key, list(_TYPES))}")

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from keras_retinanet.config import (
@@ -9,6 +10,7 @@ from keras_retinanet.config import (
     save_config,
     setting_lines,
 )
+from keras_retinanet.training.progress import learning_rate_factor
 
 
 def test_defaults_are_the_papers():
@@ -34,7 +36,34 @@ def test_every_recipe_is_short_and_survives_a_round_trip(name, tmp_path):
 
 def test_the_recipes_of_the_contract_are_there():
     expected = {"shapes", "small", "coco_r50_1x", "coco_r50_3x", "coco_r101_3x", "custom"}
+    expected |= {"mlperf_x50_openimages", "coco_x101_paper", "coco_r50_torchvision_v2"}
     assert expected <= set(config_names())
+
+
+def test_torchvisions_recipe_decays_in_tens_after_16_and_22_of_26_epochs():
+    train = load_config("coco_r50_torchvision_v2").train
+    assert [round(share * 26, 2) for share in train.milestones] == [16.0, 22.0]
+    assert (train.optimizer, train.weight_decay, train.box_loss) == ("adamw", 0.05, "giou")
+    factors = [
+        learning_rate_factor(
+            10**6,
+            (epoch + 0.5) / 26,
+            schedule=train.schedule,
+            milestones=train.milestones,
+            warmup_steps=train.warmup_steps,
+        )
+        for epoch in (15, 16, 21, 22)
+    ]
+    np.testing.assert_allclose(factors, [1.0, 0.1, 0.1, 0.01])
+
+
+def test_mlperfs_rate_stays_after_its_warm_up():
+    train = load_config("mlperf_x50_openimages").train
+    settings = {"schedule": train.schedule, "milestones": train.milestones}
+    settings["warmup_steps"] = train.warmup_steps
+    assert learning_rate_factor(4570, 0.01, **settings) == 1.0
+    assert learning_rate_factor(2285, 0.01, **settings) == pytest.approx(0.5, rel=1e-3)
+    assert learning_rate_factor(36_000, 0.99, **settings) == 1.0
 
 
 def test_overrides_are_read_by_type():
@@ -68,6 +97,14 @@ def test_one_duration_clears_the_others():
     assert (config.train.steps, config.train.epochs, config.train.minutes) == (None, 3, None)
     config = load_config("custom", ["train.minutes=1.5"])
     assert (config.train.steps, config.train.epochs, config.train.minutes) == (None, None, 1.5)
+
+
+def test_weights_of_a_detector_clear_the_recipes_model():
+    config = load_config("custom", ["model.weights=coco_v2", "model.backbone_norm=sync"])
+    assert (config.model.weights, config.model.backbone) == ("coco_v2", "resnet50")
+    assert config.model.backbone_norm == "sync"
+    assert config.data.min_side == 512
+    assert load_config("small", ["model.weights=none"]).model.pyramid_channels == 64
 
 
 @pytest.mark.parametrize(

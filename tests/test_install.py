@@ -43,5 +43,5 @@ def test_an_installed_package_finds_its_recipes(tmp_path):
     assert shown[2] == "adamw"
     scripts = {path.name for path in (target / "bin").iterdir()}
     assert {
-        f"retinanet-{c}" for c in ("train", "evaluate", "predict", "export", "check")
+        f"retinanet-{c}" for c in ("train", "evaluate", "predict", "export", "import", "check")
     } <= scripts

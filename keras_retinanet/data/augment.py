@@ -58,11 +58,13 @@ class AugmentSettings:
         rand_augment: operations drawn for each picture of eight (brightness, contrast, saturation,
             rotation, two shears, two shifts).
         rand_strength: of those, 0 to 1.
+        stretch: whether pictures are resized to max_side x max_side, whatever their shape.
     """
 
     min_side: int = 800
     max_side: int = 1333
     min_sides: tuple[int, ...] = ()
+    stretch: bool = False
     square: bool = False
     canvas_step: int = 32
     flip: bool = True
@@ -149,7 +151,9 @@ def plan_batch(
         settings = dataclasses.replace(settings, min_side=int(rng.choice(settings.min_sides)))
     shown = _companions(indices, len(dataset), settings, rng)
     all_shown = stored_sizes[np.concatenate(shown)]
-    full = resized_size(all_shown, settings.min_side, settings.max_side).numpy()
+    full = resized_size(
+        all_shown, settings.min_side, settings.max_side, stretch=settings.stretch
+    ).numpy()
     per_picture = np.split(full, np.cumsum([len(row) for row in shown])[:-1])
     pictures = [
         _plan_tiles(row, sizes, stored_sizes, settings, rng)

@@ -197,7 +197,11 @@ def _image_store(
     that training will ask for; otherwise each is decoded anew every time.
     """
     largest = resized_size(
-        dataset.sizes, settings.largest_side, settings.max_side, max(1.0, settings.scale_jitter[1])
+        dataset.sizes,
+        settings.largest_side,
+        settings.max_side,
+        max(1.0, settings.scale_jitter[1]),
+        stretch=settings.stretch,
     ).numpy()
     stored_sizes = np.minimum(dataset.sizes, largest)
     lengths = stored_sizes.astype(np.int64).prod(axis=1) * 3

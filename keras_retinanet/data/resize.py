@@ -11,24 +11,35 @@ import tensorflow as tf
 SIZE_DIVISOR = 32
 
 
-def resized_size(size: tf.Tensor, min_side: int, max_side: int, scale: float = 1.0) -> tf.Tensor:
+def resized_size(
+    size: tf.Tensor,
+    min_side: int,
+    max_side: int,
+    scale: float = 1.0,
+    *,
+    rounds: bool = False,
+    stretch: bool = False,
+) -> tf.Tensor:
     """int32 [..., 2], what images of `size` [..., 2] (height, width) are resized to.
 
     The shorter side becomes `min_side`, unless the longer one would exceed `max_side`; then `scale`
-    is applied. Sides are truncated as in torchvision, and never below 1. In float64, since float32
-    truncates some exact sides one pixel lower.
+    is applied. Sides are truncated as in torchvision, or with `rounds` rounded (halves to even) as
+    in fizyr's keras-retinanet, and never below 1. In float64, since float32 truncates some exact
+    sides one pixel lower. With `stretch`, both sides become `max_side` times `scale`.
     """
     size = tf.cast(size, tf.float64)
     ratio = tf.minimum(
         min_side / tf.reduce_min(size, axis=-1, keepdims=True),
         max_side / tf.reduce_max(size, axis=-1, keepdims=True),
     )
-    return tf.maximum(tf.cast(size * ratio * tf.cast(scale, tf.float64), tf.int32), 1)
+    resized = tf.fill(tf.shape(size), tf.cast(max_side, tf.float64)) if stretch else size * ratio
+    sides = resized * tf.cast(scale, tf.float64)
+    return tf.maximum(tf.cast(tf.round(sides) if rounds else sides, tf.int32), 1)
 
 
-def padded_size(size: tf.Tensor) -> tf.Tensor:
-    """`size` [..., 2] rounded up to a multiple of `SIZE_DIVISOR`."""
-    return -(-size // SIZE_DIVISOR) * SIZE_DIVISOR
+def padded_size(size: tf.Tensor, divisor: int = SIZE_DIVISOR) -> tf.Tensor:
+    """`size` [..., 2] rounded up to a multiple of `divisor`."""
+    return -(-size // divisor) * divisor
 
 
 def resize_images(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:

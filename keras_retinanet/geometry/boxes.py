@@ -11,6 +11,9 @@ import tensorflow as tf
 # and a smallest anchor of 16.
 MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 
+# What fizyr's keras-retinanet divides shifts of corners by, so that they have a spread of about 1.
+CORNER_STD = 0.2
+
 
 def box_area(boxes: tf.Tensor) -> tf.Tensor:
     """Areas in square pixels of `boxes` [..., 4]; an inverted box has none."""
@@ -84,6 +87,31 @@ def decode_boxes(deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
     centers = deltas[..., :2] * anchor_sizes + anchor_centers
     sizes = tf.exp(tf.minimum(deltas[..., 2:], MAX_LOG_SCALE)) * anchor_sizes
     return tf.concat([centers - 0.5 * sizes, centers + 0.5 * sizes], axis=-1)
+
+
+def _corner_units(anchors: tf.Tensor) -> tf.Tensor:
+    _, sizes = _centers_and_sizes(anchors)
+    return CORNER_STD * tf.concat([sizes, sizes], axis=-1)
+
+
+def encode_corners(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """The shifts of the corners [..., 4] that turn `anchors` [..., 4] into `boxes` [..., 4].
+
+    In units of `CORNER_STD` times the anchor's sides, as fizyr's keras-retinanet takes them.
+    """
+    return (boxes - anchors) / _corner_units(anchors)
+
+
+def decode_corners(deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """The boxes [..., 4] that `deltas` [..., 4] make of `anchors`; undoes `encode_corners`."""
+    return anchors + deltas * _corner_units(anchors)
+
+
+# How deltas are made of boxes, and boxes of deltas.
+BOX_CODINGS = {
+    "centers": (encode_boxes, decode_boxes),
+    "corners": (encode_corners, decode_corners),
+}
 
 
 def clip_boxes(boxes: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:

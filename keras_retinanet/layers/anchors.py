@@ -21,6 +21,10 @@ class AnchorSettings:
         ratios: height / width.
         scales: factors of the base side.
         offset: where the first centre lies, in strides; detectron2 and torchvision take 0.
+        whole_pixels: whether sides are truncated and corners rounded, as in torchvision.
+        fit_strides: whether the cells of P6 and P7 stand closer where they overhang the padded
+            image, by `side // cells` on each axis, as in torchvision: 25 cells of P5, 32 pixels
+            each, give 13 cells of P6 with a stride of 800 // 13 = 61.
     """
 
     sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
@@ -28,6 +32,8 @@ class AnchorSettings:
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     scales: tuple[float, ...] = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
     offset: float = 0.5
+    whole_pixels: bool = False
+    fit_strides: bool = False
 
     def __post_init__(self) -> None:
         for field in ("sizes", "strides", "ratios", "scales"):
@@ -61,11 +67,18 @@ class Anchors(keras.layers.Layer):
 
     def call(self, pyramid: list[tf.Tensor]) -> list[tf.Tensor]:
         settings = self.settings
+        # Up to P5 the sides halve evenly once padded, so P5 tells the padded side.
+        padded = tf.shape(pyramid[2])[1:3] * settings.strides[2]
         levels = []
         for features, size, stride in zip(pyramid, settings.sizes, settings.strides, strict=True):
-            _, height, width, _ = tf.unstack(tf.shape(features))
-            cell = cell_anchors(size, settings.ratios, settings.scales)
-            levels.append(grid_anchors(cell, height, width, stride, settings.offset))
+            grid = tf.shape(features)[1:3]
+            strides = tf.fill([2], stride)
+            if settings.fit_strides:
+                strides = tf.minimum(strides, padded // grid)
+            cell = cell_anchors(
+                size, settings.ratios, settings.scales, whole_pixels=settings.whole_pixels
+            )
+            levels.append(grid_anchors(cell, grid, strides, settings.offset))
         return levels
 
     def get_config(self) -> dict[str, Any]:

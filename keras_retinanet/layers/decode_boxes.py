@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_retinanet.geometry.boxes import clip_boxes, decode_boxes
+from keras_retinanet.geometry.boxes import BOX_CODINGS, clip_boxes
 
 
 @keras.saving.register_keras_serializable("keras_retinanet")
@@ -16,13 +16,24 @@ class DecodeBoxes(keras.layers.Layer):
 
     xyxy in pixels, cut off at the borders of the images (height, width). In float32 under any
     precision policy.
+
+    Args:
+        coding: "centers", see `geometry.boxes.encode_boxes`, or "corners", see `encode_corners`.
+            The corners are pixels then, and the last of an image are width - 1 and height - 1.
     """
 
-    def __init__(self, name: str = "decode_boxes") -> None:
+    def __init__(self, coding: str = "centers", name: str = "decode_boxes") -> None:
         super().__init__(name=name, dtype="float32", autocast=False, trainable=False)
+        if coding not in BOX_CODINGS:
+            raise ValueError(
+                f"box_coding is {coding!r}; it must be one of {', '.join(map(repr, BOX_CODINGS))}"
+            )
+        self.coding = coding
 
     def call(self, deltas: tf.Tensor, anchors: tf.Tensor, image_sizes: tf.Tensor) -> tf.Tensor:
-        return clip_boxes(decode_boxes(tf.cast(deltas, tf.float32), anchors), image_sizes)
+        decode = BOX_CODINGS[self.coding][1]
+        boxes = decode(tf.cast(deltas, tf.float32), anchors)
+        return clip_boxes(boxes, image_sizes - 1 if self.coding == "corners" else image_sizes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name}
+        return {"name": self.name, "coding": self.coding}

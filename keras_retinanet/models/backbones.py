@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from typing import Any
 
 import keras
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 from keras_retinanet.layers.normalize_images import NormalizeImages
-from keras_retinanet.models.resnet import NETWORKS, batch_norm, resnet
+from keras_retinanet.models.resnet import NETWORKS, batch_norm, find_network, resnet
+from keras_retinanet.weights.arrays import read_arrays
+from keras_retinanet.weights.checkpoint import fill
+from keras_retinanet.weights.published import BACKBONES, fetch
+from keras_retinanet.weights.torchvision import backbone_checkpoint
 
 KERAS_PREFIX = "keras:"
 
@@ -49,25 +54,29 @@ def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
         fitting = [p for p in _APPLICATION_NORMALIZATIONS if application.startswith(p)]
         kind = _APPLICATION_NORMALIZATIONS[max(fitting, key=len)]
     else:
-        kind = "torch"
+        network = find_network(backbone)
+        kind = "caffe" if network and network.is_caffe else "torch"
     return NormalizeImages(**_NORMALIZATIONS[kind])
 
 
 def build_backbone(
-    backbone: str | keras.Model, *, norm: str, imagenet_weights: bool
+    backbone: str | keras.Model, *, norm: str, norm_epsilon: float, imagenet_weights: bool
 ) -> keras.Model:
     """A model from normalised images [B, H, W, 3] to [C3, C4, C5] with strides 8, 16 and 32.
 
     Args:
-        backbone: a name of `models.resnet.NETWORKS`, "keras:NAME" for a model of
+        backbone: a name that `models.resnet.find_network` knows, "keras:NAME" for a model of
             `keras.applications`, or a `keras.Model` with three outputs, which is used as it is.
         norm: "frozen", "trainable" or "sync", see `models.resnet.batch_norm`; applied to the batch
             normalisation layers of any backbone.
-        imagenet_weights: whether a `keras.applications` model starts from its published weights.
+        norm_epsilon: what those of our networks add to the variances; other backbones bring theirs.
+        imagenet_weights: whether it starts from its published weights: those of
+            `keras.applications`, or torchvision's for a network of ours.
 
     Raises:
         ValueError: if there is no such backbone, it has not three outputs, its weights cannot be
             had.
+        ImportError: if PyTorch is needed to read them and missing.
     """
     if isinstance(backbone, keras.Model):
         if len(backbone.outputs) != 3:
@@ -79,20 +88,26 @@ def build_backbone(
     if backbone.startswith(KERAS_PREFIX):
         name = backbone.removeprefix(KERAS_PREFIX)
         return _set_norm(_application(name, imagenet_weights), norm)
-    if backbone not in NETWORKS:
+    if find_network(backbone) is None:
         known = [*NETWORKS, f"{KERAS_PREFIX}ResNet50"]
         nearest = difflib.get_close_matches(backbone, known, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
-            f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)}, and "
-            f"{KERAS_PREFIX}NAME for any model of keras.applications"
+            f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)} (and "
+            f"with _caffe or _w32 behind, see models/resnet.py), and {KERAS_PREFIX}NAME for any "
+            "model of keras.applications"
         )
-    if imagenet_weights:
+    if imagenet_weights and backbone not in BACKBONES:
         raise ValueError(
-            f"weights='imagenet' fits the layout of keras.applications only; take backbone="
-            f"'{KERAS_PREFIX}ResNet50' for {backbone!r}, or weights=None to start at random"
+            f"weights='imagenet' are not published for {backbone!r}, only for "
+            f"{', '.join(BACKBONES)} and {KERAS_PREFIX}ResNet50 and its like; weights=None "
+            "(model.weights=none) starts at random"
         )
-    return resnet(backbone, batch_norm(norm))
+    model = resnet(backbone, batch_norm(norm, norm_epsilon))
+    if imagenet_weights:
+        file = fetch(BACKBONES[backbone])
+        fill(model.weights, backbone_checkpoint(read_arrays(file), str(file)))
+    return model
 
 
 def _set_norm(model: keras.Model, norm: str) -> keras.Model:
@@ -108,6 +123,40 @@ def _set_norm(model: keras.Model, norm: str) -> keras.Model:
                 )
             layer.synchronized = True
     return model
+
+
+# Which part of a ResNet a layer belongs to, in torchvision's names and in those of Keras.
+_STEM = re.compile(r"(conv1|bn1)$")
+_STAGE = re.compile(r"layer([1-4])\.")
+_APPLICATION_PART = re.compile(r"conv([1-5])_")
+
+
+def freeze_stages(backbone: keras.Model, count: int) -> None:
+    """Freezes the first `count` of the five parts of a ResNet: the stem and its four stages.
+
+    A frozen normalisation layer keeps its running statistics.
+
+    Raises:
+        ValueError: if there are not so many, or the backbone is no ResNet.
+    """
+    if not 0 <= count <= 5:
+        raise ValueError(f"frozen_stages is {count}; it counts the stem and four stages, so 0 to 5")
+    for layer in backbone._flatten_layers(include_self=False, recursive=True) if count else ():
+        if layer.weights and _part(layer.name) <= count:
+            layer.trainable = False
+
+
+def _part(layer: str) -> int:
+    if _STEM.match(layer):
+        return 1
+    if match := _STAGE.match(layer):
+        return 1 + int(match[1])
+    if match := _APPLICATION_PART.match(layer):
+        return int(match[1])
+    raise ValueError(
+        f"frozen_stages knows the stages of ResNets only, but not where {layer!r} belongs; set "
+        "`trainable` of the layers of model.backbone instead"
+    )
 
 
 def _application(name: str, imagenet_weights: bool) -> keras.Model:

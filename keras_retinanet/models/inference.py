@@ -28,15 +28,22 @@ Detections = dict[str, np.ndarray]
 def prepare_images(images: tf.Tensor, model: RetinaNet) -> tuple[tf.Tensor, tf.Tensor]:
     """Resizes images [..., H, W, 3] of 0 to 255 by the model's rule and pads them.
 
-    Each image is padded to the next multiple of 32 and no further, whatever it is batched with:
-    padding reaches the features near it, so a shared canvas would let neighbours change an answer.
+    Each image is padded to the next multiple of the model's divisor and no further, whatever it is
+    batched with: padding reaches the features near it, so a shared canvas would let neighbours
+    change an answer.
 
     Returns:
         float32 [..., h, w, 3], and the size within the padding, int32 [2].
     """
-    size = resized_size(tf.shape(images)[-3:-1], model.min_side, model.max_side)
-    resized = resize_images(images, size)
-    return pad_images(resized, padded_size(size), model.padding_color), size
+    size = resized_size(
+        tf.shape(images)[-3:-1],
+        model.min_side,
+        model.max_side,
+        rounds=model.round_sides,
+        stretch=model.stretch,
+    )
+    canvas = padded_size(size, model.size_divisor)
+    return pad_images(resize_images(images, size), canvas, model.padding_color), size
 
 
 def detect_prepared(

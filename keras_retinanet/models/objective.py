@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_retinanet.geometry.boxes import decode_boxes, encode_boxes
+from keras_retinanet.geometry.boxes import BOX_CODINGS
 from keras_retinanet.geometry.matching import match_anchors
 
 
@@ -17,6 +17,7 @@ def loss_sums(
     *,
     class_loss: keras.losses.Loss,
     box_loss: keras.losses.Loss,
+    box_coding: str = "centers",
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The losses of a batch before they are divided by the number of matched anchors.
 
@@ -28,6 +29,7 @@ def loss_sums(
         ignore).
         class_loss: labels [B, N] and logits [B, N, K] -> [B, N], such as `FocalLoss`.
         box_loss: true and predicted deltas (or boxes, if its `on_boxes` says so), [P, 4] -> [P].
+        box_coding: a key of `geometry.boxes.BOX_CODINGS`.
 
     Returns:
         float32 scalars: the class loss of all anchors that are not ignored, the box loss of the
@@ -38,10 +40,11 @@ def loss_sums(
     matched_anchors = tf.gather(anchors, matched[:, 1])
     matched_boxes = tf.gather_nd(boxes, matched)
     matched_deltas = tf.gather_nd(box_deltas, matched)
+    encode, decode = BOX_CODINGS[box_coding]
     if getattr(box_loss, "on_boxes", False):
-        box_values = box_loss(matched_boxes, decode_boxes(matched_deltas, matched_anchors))
+        box_values = box_loss(matched_boxes, decode(matched_deltas, matched_anchors))
     else:
-        box_values = box_loss(encode_boxes(matched_boxes, matched_anchors), matched_deltas)
+        box_values = box_loss(encode(matched_boxes, matched_anchors), matched_deltas)
     return (
         tf.reduce_sum(class_loss(labels, class_logits)),
         tf.reduce_sum(box_values),

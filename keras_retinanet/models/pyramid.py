@@ -15,39 +15,51 @@ Tensor: TypeAlias = keras.KerasTensor
 class UpsampleLike(layers.Layer):
     """Nearest-neighbour upsampling of [B, h, w, C] to the height and width of [B, H, W, D].
 
-    Keras' UpSampling2D only doubles, which misses by one where the finer side is odd.
+    Keras' UpSampling2D only doubles, which misses by one where the finer side is odd. Cell i takes
+    its value from cell i // 2 there too, as in PyTorch; `tf.image.resize` goes by half-pixel
+    centres and takes the next one from the middle on.
     """
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         coarse, fine = inputs
         size = tf.shape(fine)[1:3]
-        return tf.image.resize(coarse, size, method="nearest")
+        return tf.compat.v1.image.resize_nearest_neighbor(coarse, size, half_pixel_centers=False)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         coarse, fine = input_shape
         return (coarse[0], fine[1], fine[2], coarse[3])
 
 
-def _convolution(x: Tensor, channels: int, size: int, name: str, stride: int = 1) -> Tensor:
-    if stride > 1:  # as PyTorch pads, see resnet.py
+def _convolution(
+    x: Tensor, channels: int, size: int, name: str, stride: int = 1, padding: str = "same"
+) -> Tensor:
+    if padding == "symmetric":
         x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
     return layers.Conv2D(
         channels,
         size,
         strides=stride,
-        padding="same" if stride == 1 else "valid",
+        padding="valid" if padding == "symmetric" else "same",
         kernel_initializer="glorot_uniform",  # as torchvision and detectron2 start it
         name=name,
     )(x)
 
 
 def feature_pyramid(
-    c3: Tensor, c4: Tensor, c5: Tensor, *, channels: int = 256, p6_from: str = "c5"
+    c3: Tensor,
+    c4: Tensor,
+    c5: Tensor,
+    *,
+    channels: int = 256,
+    p6_from: str = "c5",
+    padding: str = "symmetric",
 ) -> list[Tensor]:
     """C3 to C5, [B, H_l, W_l, any] each -> [P3, ..., P7], `channels` wide, strides 8 to 128.
 
     Args:
         p6_from: "c5" (the paper) or "p5" (torchvision's first RetinaNet), what P6 is made of.
+        padding: of the stride-2 convolutions to P6 and P7: "symmetric", as PyTorch pads, or "same",
+            as TensorFlow does, whose odd pixel lies at the bottom and right.
     """
     m5 = _convolution(c5, channels, 1, "lateral5")
     m4 = _convolution(c4, channels, 1, "lateral4")
@@ -58,6 +70,6 @@ def feature_pyramid(
     p3 = _convolution(m3, channels, 3, "p3")
     p4 = _convolution(m4, channels, 3, "p4")
     p5 = _convolution(m5, channels, 3, "p5")
-    p6 = _convolution(c5 if p6_from == "c5" else p5, channels, 3, "p6", stride=2)
-    p7 = _convolution(layers.ReLU(name="p6.relu")(p6), channels, 3, "p7", stride=2)
+    p6 = _convolution(c5 if p6_from == "c5" else p5, channels, 3, "p6", 2, padding)
+    p7 = _convolution(layers.ReLU(name="p6.relu")(p6), channels, 3, "p7", 2, padding)
     return [p3, p4, p5, p6, p7]

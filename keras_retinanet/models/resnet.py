@@ -1,4 +1,5 @@
-"""ResNet (He et al. 2015) in torchvision's layout: stride in the 3x3, convolutions without bias.
+"""ResNet (He et al. 2015) and ResNeXt (Xie et al. 2016) in torchvision's layout: the stride of a
+bottleneck in its 3x3, convolutions without bias.
 
 Layers carry the names of torchvision's modules (`layer2.0.conv1`), so a published checkpoint can be
 laid beside the model key by key. Padding is explicit wherever the stride is 2: TensorFlow's "same"
@@ -7,6 +8,9 @@ pads an even side at the bottom and right only, PyTorch on both sides.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -15,38 +19,82 @@ from keras import layers
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 
-# Blocks in each of the four stages, whether a block is a bottleneck (1x1, 3x3, 1x1), and the width
-# of the stem and of the first stage; each later stage is twice as wide. The first is no network of
-# the paper: half of ResNet-18 in depth and width, for the demo and for tests.
-NETWORKS = {
-    "resnet10_w32": ((1, 1, 1, 1), False, 32),
-    "resnet18": ((2, 2, 2, 2), False, 64),
-    "resnet34": ((3, 4, 6, 3), False, 64),
-    "resnet50": ((3, 4, 6, 3), True, 64),
-    "resnet101": ((3, 4, 23, 3), True, 64),
-    "resnet152": ((3, 8, 36, 3), True, 64),
-}
 BOTTLENECK_EXPANSION = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What distinguishes one network from another.
+
+    Attributes:
+        depths: blocks in each of the four stages.
+        is_bottleneck: whether a block is 1x1, 3x3, 1x1, or else 3x3, 3x3.
+        groups: of the 3x3 in a bottleneck (ResNeXt's cardinality).
+        group_width: channels of a group in the first stage; each later stage is twice as wide.
+        width: of the stem. The first stage has as many channels, times 4 with bottlenecks, and
+            `group_width` is meant for 64: other widths scale it.
+        is_caffe: whether the stride of a bottleneck is in its first 1x1, and the max pool pads at
+            the bottom and right only, as in the networks of He et al. in Caffe.
+    """
+
+    depths: tuple[int, int, int, int]
+    is_bottleneck: bool
+    groups: int = 1
+    group_width: int = 64
+    width: int = 64
+    is_caffe: bool = False
+
+
+# ResNet-10 is no network of the paper but half of ResNet-18, for the demo and for tests.
+NETWORKS = {
+    "resnet10": Network((1, 1, 1, 1), False),
+    "resnet18": Network((2, 2, 2, 2), False),
+    "resnet34": Network((3, 4, 6, 3), False),
+    "resnet50": Network((3, 4, 6, 3), True),
+    "resnet101": Network((3, 4, 23, 3), True),
+    "resnet152": Network((3, 8, 36, 3), True),
+    "resnext50_32x4d": Network((3, 4, 6, 3), True, groups=32, group_width=4),
+    "resnext101_32x8d": Network((3, 4, 23, 3), True, groups=32, group_width=8),
+    "wide_resnet50_2": Network((3, 4, 6, 3), True, group_width=128),
+    "wide_resnet101_2": Network((3, 4, 23, 3), True, group_width=128),
+}
+
+
+def find_network(name: str) -> Network | None:
+    """The network of a name in `NETWORKS`, or None.
+
+    With "_caffe" behind the name it is that variant, with "_w32" behind all it has that width.
+    """
+    match = re.fullmatch(r"(.+?)(_caffe)?(?:_w([1-9]\d*))?", name)
+    if match is None or match[1] not in NETWORKS:
+        return None
+    network = NETWORKS[match[1]]
+    width = int(match[3] or network.width)
+    return dataclasses.replace(network, width=width, is_caffe=match[2] is not None)
+
 
 Tensor: TypeAlias = keras.KerasTensor
 Norm = Callable[[str], layers.Layer]
 
 
-def batch_norm(kind: str) -> Norm:
+def batch_norm(kind: str, epsilon: float = 1e-5) -> Norm:
     """What makes the normalisation layers, given their names.
 
     Args:
         kind: "frozen" (running statistics, nothing trained), "trainable" (statistics of each
             replica's part of the batch) or "sync" (statistics of the global batch).
+        epsilon: added to the variances; PyTorch's by default.
     """
-    settings = {"momentum": 0.9, "epsilon": 1e-5}  # PyTorch's; its momentum 0.1 is Keras' 0.9
+    settings = {"momentum": 0.9, "epsilon": epsilon}  # the momentum 0.1 of PyTorch is Keras' 0.9
     if kind == "sync":
         return lambda name: layers.BatchNormalization(synchronized=True, name=name, **settings)
     trainable = kind == "trainable"
     return lambda name: FusedBatchNormalization(trainable=trainable, name=name, **settings)
 
 
-def _convolution(x: Tensor, filters: int, size: int, stride: int, name: str) -> Tensor:
+def _convolution(
+    x: Tensor, filters: int, size: int, stride: int, name: str, groups: int = 1
+) -> Tensor:
     if stride > 1 and size > 1:
         x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
     padding = "same" if stride == 1 else "valid"
@@ -55,6 +103,7 @@ def _convolution(x: Tensor, filters: int, size: int, stride: int, name: str) -> 
         size,
         strides=stride,
         padding=padding,
+        groups=groups,
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         name=name,
@@ -76,11 +125,16 @@ def _basic_block(x: Tensor, width: int, stride: int, norm: Norm, name: str) -> T
     return layers.ReLU(name=f"{name}.relu")(layers.Add(name=f"{name}.add")([x, shortcut]))
 
 
-def _bottleneck_block(x: Tensor, width: int, stride: int, norm: Norm, name: str) -> Tensor:
+def _bottleneck_block(
+    x: Tensor, width: int, stride: int, norm: Norm, name: str, *, network: Network
+) -> Tensor:
+    groups = network.groups
+    inner = width * network.group_width // 64 * groups
+    first, second = (stride, 1) if network.is_caffe else (1, stride)
     shortcut = _shortcut(x, BOTTLENECK_EXPANSION * width, stride, norm, name)
-    x = norm(f"{name}.bn1")(_convolution(x, width, 1, 1, f"{name}.conv1"))
+    x = norm(f"{name}.bn1")(_convolution(x, inner, 1, first, f"{name}.conv1"))
     x = layers.ReLU(name=f"{name}.relu1")(x)
-    x = norm(f"{name}.bn2")(_convolution(x, width, 3, stride, f"{name}.conv2"))
+    x = norm(f"{name}.bn2")(_convolution(x, inner, 3, second, f"{name}.conv2", groups))
     x = layers.ReLU(name=f"{name}.relu2")(x)
     x = _convolution(x, BOTTLENECK_EXPANSION * width, 1, 1, f"{name}.conv3")
     x = norm(f"{name}.bn3")(x)
@@ -88,21 +142,32 @@ def _bottleneck_block(x: Tensor, width: int, stride: int, norm: Norm, name: str)
 
 
 def resnet(name: str, norm: Norm) -> keras.Model:
-    """The network `name` of `NETWORKS`: images [B, H, W, 3], normalised, -> [C3, C4, C5].
+    """The network that `find_network` knows by `name`.
 
-    The maps have strides 8, 16 and 32 and ceil(H / stride) rows.
+    From normalised images [B, H, W, 3] to [C3, C4, C5], with strides 8, 16 and 32 and
+    ceil(H / stride) rows.
+
+    Raises:
+        ValueError: if there is none.
     """
-    depths, is_bottleneck, base_width = NETWORKS[name]
-    block = _bottleneck_block if is_bottleneck else _basic_block
+    network = find_network(name)
+    if network is None:
+        raise ValueError(f"there is no network {name!r}")
+    block: Callable[..., Tensor] = _basic_block
+    if network.is_bottleneck:
+        block = functools.partial(_bottleneck_block, network=network)
     images = keras.Input((None, None, 3), name="normalized_images")
-    x = norm("bn1")(_convolution(images, base_width, 7, 2, "conv1"))
+    x = norm("bn1")(_convolution(images, network.width, 7, 2, "conv1"))
     x = layers.ReLU(name="relu")(x)
-    # After a ReLU, padding with 0 is padding with -infinity.
-    x = layers.ZeroPadding2D(1, name="maxpool.pad")(x)
-    x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
+    if network.is_caffe:
+        x = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool")(x)
+    else:
+        # After a ReLU, padding with 0 is padding with -infinity.
+        x = layers.ZeroPadding2D(1, name="maxpool.pad")(x)
+        x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
     stages = []
-    for stage, depth in enumerate(depths, start=1):
-        width = base_width * 2 ** (stage - 1)
+    for stage, depth in enumerate(network.depths, start=1):
+        width = network.width * 2 ** (stage - 1)
         for index in range(depth):
             stride = 2 if stage > 1 and index == 0 else 1
             x = block(x, width, stride, norm, f"layer{stage}.{index}")

@@ -14,20 +14,24 @@ import tensorflow as tf
 from keras import layers
 
 from keras_retinanet.data.images import decode_image, read_header
+from keras_retinanet.data.resize import SIZE_DIVISOR
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
+from keras_retinanet.layers.decode_boxes import DecodeBoxes
 from keras_retinanet.layers.select_detections import SelectDetections
-from keras_retinanet.losses import FocalLoss, SmoothL1
 from keras_retinanet.models import inference
-from keras_retinanet.models.backbones import build_backbone, image_normalization
+from keras_retinanet.models.backbones import (
+    build_backbone,
+    freeze_stages,
+    image_normalization,
+)
 from keras_retinanet.models.heads import box_subnet, class_subnet
-from keras_retinanet.models.objective import loss_sums
+from keras_retinanet.models.pretrained import with_pretrained_weights
 from keras_retinanet.models.pyramid import feature_pyramid
-
-LOGS = ("loss", "class_loss", "box_loss", "positives_per_image")
+from keras_retinanet.models.trainable import TrainableDetector
 
 
 @keras.saving.register_keras_serializable("keras_retinanet")
-class RetinaNet(keras.Model):
+class RetinaNet(TrainableDetector):
     """A functional `keras.Model`: images -> {"class_logits": [B, N, K], "box_deltas": [B, N, 4]}.
 
     Images are RGB of 0 to 255, [B, H, W, 3], any dtype and any size; N is the number of anchors,
@@ -38,47 +42,64 @@ class RetinaNet(keras.Model):
 
     Args:
         num_classes: K, foreground classes only.
-        backbone: "resnet18", "resnet34", "resnet50", "resnet101", "resnet152" (torchvision's
-            layout), "keras:NAME" for a model of `keras.applications`, or a `keras.Model` with three
-            outputs C3, C4 and C5.
-        weights: "imagenet" for the published weights of a `keras.applications` backbone, None for
-            random ones.
+        backbone: a name of `models.resnet.NETWORKS`, such as "resnet50" (torchvision's layout),
+            "keras:NAME" for a model of `keras.applications`, or a `keras.Model` with three outputs
+            C3, C4 and C5.
+        weights: None for random ones, "imagenet" for the published weights of the backbone,
+            "coco_v1" or "coco_v2" for torchvision's detectors, or a `.keras` file of a RetinaNet or
+            of a backbone that `retinanet-import` wrote; see `models.pretrained`.
         backbone_norm: "frozen" (default with weights), "trainable" (default without) or "sync", how
             the backbone's batch normalisation is treated.
+        frozen_stages: how many parts of a ResNet are not trained: 1 is the stem, 2 the stem and the
+            first stage (as detectron2 and torchvision fine-tune), 5 all.
+        batch_norm_epsilon: what it adds to the variances where the backbone is one of ours.
         pyramid_channels: width of the pyramid and of the subnets.
         head_depth: hidden convolutions of each subnet.
         head_norm: None (the paper), "batch" or "group", after each of them.
         prior: probability of an object that an untrained class subnet gives every anchor.
-        p6_from: "c5" (the paper) or "p5".
+        p6_from, pyramid_padding: see `models.pyramid.feature_pyramid`.
         anchors: see `AnchorSettings`.
+        box_coding: what the box subnet predicts, "centers" (the paper) or "corners", see
+            `DecodeBoxes`.
         categories: (id, name) of each class as the data set has them; by default 1, 2, ... and
             "class 1", ...
-        min_side, max_side: the image size rule of `detect`, see `data.resize.resized_size`.
+        min_side, max_side, round_sides, stretch: the image size rule of `detect`, see
+            `data.resize.resized_size`.
+        size_divisor: `detect` pads the sides to a multiple of it.
         score_threshold, nms_iou, max_detections, candidates_per_level, class_agnostic: see
             `SelectDetections`.
         dtype: precision policy of the convolutions, such as "mixed_bfloat16"; by default the global
             one. Anchors, boxes, losses and NMS are float32 under any.
 
     Raises:
-        ValueError: if an argument is out of its range or the backbone cannot be had.
+        ValueError: if an argument is out of range, or the backbone or the weights cannot be had.
+        ImportError: if PyTorch is needed to read published weights and missing.
     """
 
+    @with_pretrained_weights
     def __init__(
         self,
         num_classes: int,
         *,
         backbone: str | keras.Model = "resnet50",
-        weights: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
         backbone_norm: str | None = None,
+        frozen_stages: int = 0,
+        batch_norm_epsilon: float = 1e-5,
         pyramid_channels: int = 256,
         head_depth: int = 4,
         head_norm: str | None = None,
         prior: float = 0.01,
         p6_from: str = "c5",
+        pyramid_padding: str = "symmetric",
         anchors: AnchorSettings | None = None,
+        box_coding: str = "centers",
         categories: Sequence[tuple[int, str]] | None = None,
         min_side: int = 800,
         max_side: int = 1333,
+        round_sides: bool = False,
+        stretch: bool = False,
+        size_divisor: int = SIZE_DIVISOR,
         score_threshold: float = 0.05,
         nms_iou: float = 0.5,
         max_detections: int = 100,
@@ -90,17 +111,29 @@ class RetinaNet(keras.Model):
         anchors = anchors or AnchorSettings()
         backbone_norm = backbone_norm or ("frozen" if weights else "trainable")
         categories = categories or [(i + 1, f"class {i + 1}") for i in range(num_classes)]
-        _check(num_classes, weights, backbone_norm, head_norm, prior, p6_from, categories)
+        _check(num_classes, prior, categories)
+        _check_choices(
+            backbone_norm=backbone_norm,
+            head_norm=head_norm,
+            p6_from=p6_from,
+            pyramid_padding=pyramid_padding,
+        )
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         with _default_policy(policy):
             images = keras.Input((None, None, 3), dtype="float32", name="images")
             normalize = image_normalization(backbone)
             backbone_model = build_backbone(
-                backbone, norm=backbone_norm, imagenet_weights=weights == "imagenet"
+                backbone,
+                norm=backbone_norm,
+                norm_epsilon=batch_norm_epsilon,
+                imagenet_weights=weights == "imagenet",
             )
+            freeze_stages(backbone_model, frozen_stages)
             c3, c4, c5 = backbone_model(normalize(images))
-            pyramid = feature_pyramid(c3, c4, c5, channels=pyramid_channels, p6_from=p6_from)
+            pyramid = feature_pyramid(
+                c3, c4, c5, channels=pyramid_channels, p6_from=p6_from, padding=pyramid_padding
+            )
 
             head: dict[str, Any] = {
                 "channels": pyramid_channels,
@@ -123,163 +156,36 @@ class RetinaNet(keras.Model):
         self.categories = tuple((int(id_), str(name)) for id_, name in categories)
         self.min_side = min_side
         self.max_side = max_side
+        self.round_sides = round_sides
+        self.stretch = stretch
+        self.size_divisor = size_divisor
+        self.box_coding = box_coding
         self.select_detections = SelectDetections(
             score_threshold=score_threshold,
             nms_iou=nms_iou,
             max_detections=max_detections,
             candidates_per_level=candidates_per_level,
             class_agnostic=class_agnostic,
+            decode_boxes=DecodeBoxes(box_coding),
         )
         self._structure = {
             "num_classes": num_classes,
             "backbone": backbone,
             "backbone_norm": backbone_norm,
+            "frozen_stages": frozen_stages,
+            "batch_norm_epsilon": batch_norm_epsilon,
             "pyramid_channels": pyramid_channels,
             "head_depth": head_depth,
             "head_norm": head_norm,
             "prior": prior,
             "p6_from": p6_from,
+            "pyramid_padding": pyramid_padding,
             "anchors": anchors,
+            "box_coding": box_coding,
             "dtype": policy.name,
         }
         self._detect_function: tf.types.experimental.PolymorphicFunction | None = None
-        self._log_means = {log: keras.metrics.Mean(name=log) for log in LOGS}
-
-    # --- training ---------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: str | keras.optimizers.Optimizer = "sgd",
-        *,
-        class_loss: keras.losses.Loss | None = None,
-        box_loss: keras.losses.Loss | None = None,
-        l2: float = 0.0,
-        clip_norm: float | None = None,
-        **settings: Any,
-    ) -> None:
-        """Prepares for `fit`.
-
-        Args:
-            optimizer: as in Keras. Leave its own clipping off under several replicas: it would clip
-                each replica's share of the gradient.
-            class_loss: labels [B, N], logits [B, N, K] -> [B, N]; default `FocalLoss()`.
-            box_loss: true, predicted deltas [P, 4] -> [P] (`SmoothL1`, the default), or boxes if
-            its
-                `on_boxes` is true (`GIoULoss`).
-            l2: weight decay of the paper's kind, added to the gradient of the convolution kernels
-                (not to biases and norms). `SGD(weight_decay=...)` of Keras is another, weaker one.
-            clip_norm: highest global norm of the gradient of the global batch.
-            settings: further arguments of `keras.Model.compile`.
-        """
-        policy = keras.dtype_policies.get(self._structure["dtype"])
-        optimizer = keras.optimizers.get(optimizer)
-        if policy.name == "mixed_float16" and not hasattr(optimizer, "inner_optimizer"):
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        # XLA does not take the dynamic shapes of matching, and is slower for convolutions on CPUs.
-        super().compile(optimizer=optimizer, **{"jit_compile": False, **settings})
-        self.class_loss = class_loss or FocalLoss()
-        self.box_loss = box_loss or SmoothL1()
-        self.l2 = l2
-        self.clip_norm = clip_norm
-        with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
-
-    def _batch_losses(
-        self, images: tf.Tensor, targets: dict[str, tf.Tensor], training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
-        """This replica's part of the class and box loss, and what to log of the global batch."""
-        outputs = self.network(images, training=training)
-        class_loss, box_loss, positives = loss_sums(
-            outputs["class_logits"],
-            outputs["box_deltas"],
-            tf.concat(outputs["anchors"], axis=0),
-            targets,
-            class_loss=self.class_loss,
-            box_loss=self.box_loss,
-        )
-        replica = tf.distribute.get_replica_context()
-        positives = replica.all_reduce(tf.distribute.ReduceOp.SUM, positives)
-        # Gradients are summed over the replicas, so with the divisor of the global batch nothing
-        # else is needed for several replicas to train as one.
-        divisor = tf.maximum(positives, 1.0)
-        class_loss, box_loss = class_loss / divisor, box_loss / divisor
-        batch = tf.cast(tf.shape(images)[0], tf.float32)
-        class_log, box_log, batch = tf.unstack(
-            replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack([class_loss, box_loss, batch]))
-        )
-        logs = (class_log + box_log, class_log, box_log, positives / batch)
-        return class_loss, box_loss, dict(zip(LOGS, logs, strict=True))
-
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
-        variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            class_loss, box_loss, logs = self._batch_losses(images, targets, training=True)
-            loss = self.optimizer.scale_loss(class_loss + box_loss)
-        gradients = tape.gradient(loss, variables)
-        gradients = self._decay(self._clip(gradients), variables)
-        self._update(gradients, variables)
-        return self._log(logs)
-
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self._log(self._batch_losses(images, targets, training=False)[2])
-
-    def _clip(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Clips the gradient of the global batch, of which each replica goes on with its share."""
-        if self.clip_norm is None:
-            return gradients
-        replica = tf.distribute.get_replica_context()
-        replicas = replica.num_replicas_in_sync
-        if replicas > 1:
-            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        limit = self.optimizer.scale_loss(tf.constant(self.clip_norm))
-        gradients, _ = tf.clip_by_global_norm(gradients, limit)
-        return [gradient / replicas for gradient in gradients]
-
-    def _decay(self, gradients: list[tf.Tensor], variables: list[Any]) -> list[tf.Tensor]:
-        if not self.l2:
-            return gradients
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        l2 = self.optimizer.scale_loss(tf.constant(self.l2 / replicas))
-        return [
-            gradient + l2 * variable if variable.name == "kernel" else gradient
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
-
-    def _update(self, gradients: list[tf.Tensor], variables: list[Any]) -> None:
-        """The optimizer's step; on one device compiled by XLA, which has no collective operations.
-
-        Keras composes AdamW of a dozen passes over the memory of all weights, XLA fuses them into
-        one: 0.03 s instead of 0.10 s for the 12 million of ResNet-18-FPN with averages (two cores).
-        """
-
-        def apply(*given: tf.Tensor) -> None:
-            self.optimizer.apply_gradients(zip(given, variables, strict=True))
-
-        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        if alone and not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            apply = tf.function(apply, jit_compile=True)
-        apply(*gradients)
-
-    def _log(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, value in logs.items():
-            self._log_means[name].update_state(value)
-        return {name: mean.result() for name, mean in self._log_means.items()}
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        if getattr(self, "optimizer", None) is None:
-            return None
-        objects = {
-            "optimizer": self.optimizer,
-            "class_loss": self.class_loss,
-            "box_loss": self.box_loss,
-        }
-        config = {k: keras.saving.serialize_keras_object(v) for k, v in objects.items()}
-        return {**config, "l2": self.l2, "clip_norm": self.clip_norm}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.precision = policy.name
 
     # --- detection --------------------------------------------------------------------------------
 
@@ -347,21 +253,28 @@ class RetinaNet(keras.Model):
 
     # --- saving -----------------------------------------------------------------------------------
 
-    def get_config(self) -> dict[str, Any]:
-        structure = dict(self._structure)
-        if isinstance(structure["backbone"], keras.Model):
-            structure["backbone"] = keras.saving.serialize_keras_object(structure["backbone"])
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make this model anew, but for its weights."""
         selection = self.select_detections.get_config()
         del selection["name"], selection["decode_boxes"]
         return {
-            **structure,
+            **self._structure,
             **selection,
-            "anchors": dataclasses.asdict(structure["anchors"]),
             "categories": self.categories,
             "min_side": self.min_side,
             "max_side": self.max_side,
+            "round_sides": self.round_sides,
+            "stretch": self.stretch,
+            "size_divisor": self.size_divisor,
             "name": self.name,
         }
+
+    def get_config(self) -> dict[str, Any]:
+        config = self.settings
+        if isinstance(config["backbone"], keras.Model):
+            config["backbone"] = keras.saving.serialize_keras_object(config["backbone"])
+        return {**config, "anchors": dataclasses.asdict(config["anchors"])}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RetinaNet:
@@ -395,28 +308,25 @@ def _default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _check(
-    num_classes: int,
-    weights: str | None,
-    backbone_norm: str,
-    head_norm: str | None,
-    prior: float,
-    p6_from: str,
-    categories: Sequence[tuple[int, str]],
-) -> None:
+def _check(num_classes: int, prior: float, categories: Sequence[tuple[int, str]]) -> None:
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; a detector needs at least 1")
     if not 0.0 < prior < 1.0:
         raise ValueError(f"prior is {prior}; it must lie in (0, 1)")
     if len(categories) != num_classes:
         raise ValueError(f"{len(categories)} categories for num_classes={num_classes}")
-    for name, value, known in (
-        ("weights", weights, ("imagenet", None)),
-        ("backbone_norm", backbone_norm, ("frozen", "trainable", "sync")),
-        ("head_norm", head_norm, (None, "batch", "group")),
-        ("p6_from", p6_from, ("c5", "p5")),
-    ):
-        if value not in known:
-            raise ValueError(
-                f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}"
-            )
+
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "backbone_norm": ("frozen", "trainable", "sync"),
+    "head_norm": (None, "batch", "group"),
+    "p6_from": ("c5", "p5"),
+    "pyramid_padding": ("symmetric", "same"),
+}
+
+
+def _check_choices(**settings: str | None) -> None:
+    for name, value in settings.items():
+        if value not in _CHOICES[name]:
+            known = ", ".join(map(repr, _CHOICES[name]))
+            raise ValueError(f"{name} is {value!r}; it must be one of {known}")

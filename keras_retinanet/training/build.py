@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_retinanet.config import Config, DataConfig, DataPart
+from keras_retinanet.config import Config, DataConfig, DataPart, InferenceConfig, ModelConfig
 from keras_retinanet.data.augment import AugmentSettings
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource, read_dataset
@@ -20,6 +21,12 @@ from keras_retinanet.models.retinanet import RetinaNet
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
 NOT_DECAYED = ["bias", "gamma", "beta"]
+
+BOX_LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
+    "smooth_l1": SmoothL1,
+    "l1": functools.partial(SmoothL1, beta=0.0),  # torchvision's first RetinaNet
+    "giou": GIoULoss,  # its second
+}
 
 
 def load_datasets(
@@ -104,18 +111,31 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
     Raises:
         ValueError: as `RetinaNet`.
     """
-    settings = dataclasses.asdict(config.model)
-    settings["anchors"] = AnchorSettings(**settings["anchors"])
-    settings["weights"] = None if config.model.weights == "none" else config.model.weights
+    settings = _changed(config.model) | _changed(config.inference)
+    if "anchors" in settings:
+        settings["anchors"] = AnchorSettings(**dataclasses.asdict(config.model.anchors))
     return RetinaNet(
         num_classes=len(dataset.categories),
         categories=[(category.id, category.name) for category in dataset.categories],
         min_side=config.data.min_side,
         max_side=config.data.max_side,
+        stretch=config.data.stretch,
         dtype=config.train.precision,
         **settings,
-        **dataclasses.asdict(config.inference),
     )
+
+
+def _changed(group: ModelConfig | InferenceConfig) -> dict[str, Any]:
+    """The settings that differ from their defaults, which `RetinaNet` has too.
+
+    What is left at its default is for the weights of a detector to decide.
+    """
+    default = type(group)()
+    return {
+        field.name: getattr(group, field.name)
+        for field in dataclasses.fields(group)
+        if getattr(group, field.name) != getattr(default, field.name)
+    }
 
 
 def compile_model(model: RetinaNet, config: Config) -> None:
@@ -131,7 +151,7 @@ def compile_model(model: RetinaNet, config: Config) -> None:
     model.compile(
         optimizer,
         class_loss=_class_loss(config),
-        box_loss=GIoULoss() if train.box_loss == "giou" else SmoothL1(),
+        box_loss=BOX_LOSSES[train.box_loss](),
         l2=train.weight_decay if train.optimizer == "sgd" else 0.0,
         clip_norm=train.clip_norm,
     )

@@ -138,6 +138,19 @@ def test_nothing_happens_when_nothing_is_asked_for(tmp_path):
     np.testing.assert_allclose(plan.boxes[0], dataset.boxes[dataset.rows(1)])
 
 
+def test_stretching_fills_the_square_and_takes_the_boxes_along(tmp_path):
+    dataset = read_coco(*write_coco(tmp_path))  # of 64 x 64, 64 x 80 and 64 x 96
+    options = AugmentSettings(128, 128, flip=False, stretch=True)
+    rng = np.random.default_rng(0)
+    plan = plan_batch(dataset, dataset.sizes, np.array([1, 2]), options, rng)
+    np.testing.assert_array_equal(plan.sizes, [[128, 128], [128, 128]])
+    np.testing.assert_array_equal(plan.canvas, [128, 128])
+    for row, index in enumerate([1, 2]):
+        boxes = dataset.boxes[dataset.rows(index)]
+        factors = 128 / dataset.sizes[index][[1, 0, 1, 0]]
+        np.testing.assert_allclose(plan.boxes[row, : len(boxes)], boxes * factors, rtol=1e-5)
+
+
 def test_crowds_are_regions_to_ignore(tmp_path):
     dataset = read_coco(*write_coco(tmp_path / "d", count=4))
     dataset.is_crowd[dataset.rows(0)] = True

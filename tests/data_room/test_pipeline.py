@@ -45,6 +45,19 @@ def test_sizes_are_truncated_as_in_torchvision(size, expected):
     assert resized_size(size, 800, 1333).numpy().tolist() == list(expected)
 
 
+def test_sizes_are_rounded_if_asked_for():
+    assert resized_size((480, 640), 800, 1333, rounds=True).numpy().tolist() == [800, 1067]
+    assert resized_size((7, 10), 5, 9, rounds=True).numpy().tolist() == [5, 7]
+    assert resized_size((4, 10), 2, 9, rounds=True).numpy().tolist() == [2, 5]
+    assert resized_size((8, 10), 4, 9, 0.625, rounds=True).numpy().tolist() == [2, 3]  # 2.5, 3.125
+
+
+def test_stretched_sizes_are_all_the_same():
+    sizes = resized_size([(480, 640), (1, 5000)], 800, 800, stretch=True)
+    assert sizes.numpy().tolist() == [[800, 800], [800, 800]]
+    assert resized_size((480, 640), 800, 800, 0.5, stretch=True).numpy().tolist() == [400, 400]
+
+
 def test_sizes_never_fall_below_one():
     assert resized_size((1, 5000), 800, 1333).numpy().tolist() == [1, 1333]
 

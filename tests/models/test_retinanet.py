@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 import keras_retinanet as kr
+from keras_retinanet.models.inference import prepare_images
+from keras_retinanet.models.pyramid import UpsampleLike, feature_pyramid
 
 RNG = np.random.default_rng(0)
 
@@ -49,6 +51,10 @@ def test_parameter_counts_of_torchvisions_two_retinanets():
         ("resnet50", 25_557_032 - 2_049_000, 2048),
         ("resnet101", 44_549_160 - 2_049_000, 2048),
         ("resnet152", 60_192_808 - 2_049_000, 2048),
+        ("resnext50_32x4d", 25_028_904 - 2_049_000, 2048),
+        ("resnext101_32x8d", 88_791_336 - 2_049_000, 2048),
+        ("wide_resnet50_2", 68_883_240 - 2_049_000, 2048),
+        ("wide_resnet101_2", 126_886_696 - 2_049_000, 2048),
     ],
 )
 def test_backbones_have_torchvisions_parameters(name, parameters, last):
@@ -67,6 +73,26 @@ def test_any_size_has_an_output_for_every_anchor(height, width):
     total = sum(9 * h * w for h, w in grids)
     assert outputs["class_logits"].shape == (2, total, 3)
     assert outputs["box_deltas"].shape == (2, total, 4)
+
+
+@pytest.mark.parametrize("side", [5, 6, 25])
+def test_upsampling_takes_each_cell_from_its_half_place(side):
+    coarse = np.arange((side + 1) // 2, dtype=np.float32)[None, :, None, None]
+    fine = np.zeros((1, side, 1, 7), np.float32)
+    found = UpsampleLike()([coarse, fine])
+    np.testing.assert_array_equal(found[0, :, 0, 0], np.arange(side) // 2)
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_padding_of_the_coarse_levels_decides_what_they_see(padding):
+    """Of 4 rows, the first window of a 3x3 with stride 2 holds the third only if none is above."""
+    features = keras.Input((None, None, 1))
+    pyramid = feature_pyramid(features, features, features, channels=1, padding=padding)
+    p6 = keras.Model(features, pyramid[3])
+    rows = np.zeros((1, 4, 4, 1), np.float32)
+    rows[0, 2] = 1.0  # the third row
+    p6.get_layer("p6").set_weights([np.ones((3, 3, 1, 1)), np.zeros(1)])
+    assert (p6(rows)[0, 0, 0, 0] > 0) == (padding == "same")
 
 
 def test_prior_is_on_the_class_head_only():
@@ -147,6 +173,16 @@ def test_detect_maps_back_and_ignores_neighbours():
         np.testing.assert_allclose(result["scores"], alone["scores"], atol=1e-5)
 
 
+def test_stretched_images_are_mapped_back_side_by_side():
+    model = small(score_threshold=0.0, max_detections=10, min_side=64, max_side=64, stretch=True)
+    image = images(1, 32, 128)[0]
+    prepared, size = prepare_images(tf.constant(image), model)
+    assert prepared.shape == (64, 64, 3) and size.numpy().tolist() == [64, 64]
+    (found,) = model.detect([image])
+    inside = model.predict(prepared[None], verbose=0)["boxes"][0]
+    np.testing.assert_allclose(found["boxes"], inside * [2.0, 0.5, 2.0, 0.5], atol=1e-3)
+
+
 def test_detect_refuses_what_is_no_rgb_image():
     with pytest.raises(ValueError, match=r"image 1 has the shape \(8, 8\)"):
         small().detect([images()[0], np.zeros((8, 8))])
@@ -184,6 +220,19 @@ FAMILIES = {
     },
     "heads": {"head_norm": "group", "p6_from": "p5", "class_agnostic": True},
     "bfloat16": {"dtype": "mixed_bfloat16"},
+    "torchvision": {
+        "batch_norm_epsilon": 0.0,
+        "p6_from": "p5",
+        "anchors": kr.AnchorSettings(offset=0.0, whole_pixels=True, fit_strides=True),
+    },
+    "fizyr": {
+        "backbone": "resnet50_caffe_w8",
+        "pyramid_padding": "same",
+        "box_coding": "corners",
+        "round_sides": True,
+        "size_divisor": 1,
+    },
+    "resnext": {"backbone": "resnext50_32x4d_w16"},
 }
 
 LOAD_AND_RUN = """
@@ -223,6 +272,8 @@ def test_saved_models_give_the_same_bits_in_a_fresh_process(tmp_path):
         ({"backbone": keras.Sequential([keras.Input((8, 8, 3)), keras.layers.ReLU()])}, "three"),
         ({"weights": "imagenet"}, "keras:ResNet50"),
         ({"backbone_norm": "frozn"}, "frozen"),
+        ({"pyramid_padding": "valid"}, "pyramid_padding is 'valid'"),
+        ({"box_coding": "corner"}, "box_coding is 'corner'"),
         ({"prior": 1.0}, "prior"),
         ({"head_norm": "group", "pyramid_channels": 48}, "multiples of 32, not 48"),
         ({"categories": [(1, "a")]}, "1 categories for num_classes=3"),

@@ -1,0 +1,109 @@
+"""The .h5 files of fizyr's keras-retinanet: a ResNet of keras-resnet below, two nested models."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+
+import h5py
+import numpy as np
+
+from keras_retinanet.weights.arrays import Arrays, WeightsError, as_float32
+from keras_retinanet.weights.checkpoint import Checkpoint
+
+_SUBNETS = {
+    "class_subnet": ("classification_submodel", "pyramid_classification"),
+    "box_subnet": ("regression_submodel", "pyramid_regression"),
+}
+_NESTED = {nested for nested, _ in _SUBNETS.values()}
+_PYRAMID = {
+    **{f"lateral{level}": f"C{level}_reduced" for level in (3, 4, 5)},
+    **{f"p{level}": f"P{level}" for level in (3, 4, 5, 6, 7)},
+}
+_BLOCK = re.compile(r"res([2-5])([a-z]|b\d+)_branch")
+
+
+def read_fizyr(file: str | os.PathLike[str]) -> Arrays:
+    """The weights of a file under "layer/part", such as "res2a_branch2a/kernel".
+
+    By the names of the layers, since the file may be of the model for training, of the one for
+    inference, or of the weights alone, and they stand in another order in each.
+
+    Raises:
+        WeightsError: if the file is not there or no HDF5 file, two weights have one name, or one
+            holds NaN.
+    """
+    path = pathlib.Path(file)
+    if not path.is_file():
+        raise WeightsError(f"there is no file of weights {path}")
+    arrays: Arrays = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        words = name.split("/")
+        if not isinstance(item, h5py.Dataset) or len(words) < 2:
+            return
+        layer = words[-2] if words[0] in _NESTED else words[0]
+        entry = f"{layer}/{words[-1].partition(':')[0]}"
+        if entry in arrays:
+            raise WeightsError(f"{path}: {entry} is there twice, once as {name}")
+        arrays[entry] = as_float32(np.asarray(item), f"{path}: {entry}")
+
+    try:
+        with h5py.File(path) as content:
+            content.get("model_weights", content).visititems(visit)
+    except OSError as error:
+        raise WeightsError(f"{path} is not a whole .h5 file: {error}") from error
+    return arrays
+
+
+def block_names(arrays: Arrays) -> dict[int, list[str]]:
+    """What the blocks of the stages 1 to 4 are called, in order.
+
+    "a", "b", "c", ... in short stages, and "a", "b1", "b2", ... in the long ones of ResNet-101 and
+    -152.
+    """
+    found: dict[int, set[str]] = {stage: set() for stage in (1, 2, 3, 4)}
+    for name in arrays:
+        if match := _BLOCK.match(name):
+            found[int(match[1]) - 1].add(match[2])
+    return {
+        stage: sorted(names, key=lambda name: (len(name), name)) for stage, names in found.items()
+    }
+
+
+def fizyr_checkpoint(arrays: Arrays, source: str) -> Checkpoint:
+    """The entries that `read_fizyr` found."""
+    is_numbered = {
+        stage: any(len(name) > 1 for name in names) for stage, names in block_names(arrays).items()
+    }
+
+    def name_of(path: str) -> str:
+        layer, part = path.split("/")
+        return f"{_layer_name(layer, is_numbered)}/{part}"
+
+    return Checkpoint(source, arrays, name_of)
+
+
+def _layer_name(layer: str, is_numbered: dict[int, bool]) -> str:
+    subnet, _, inner = layer.partition(".")
+    if layer in _PYRAMID:
+        return _PYRAMID[layer]
+    if subnet in _SUBNETS:
+        name = _SUBNETS[subnet][1]
+        return name if inner == "output" else f"{name}_{inner.removeprefix('conv')}"
+    if layer == "conv1":
+        return "conv1"
+    if layer == "bn1":
+        return "bn_conv1"
+    stage, block, module, *place = layer.removeprefix("layer").split(".")
+    index = int(block)
+    letter = f"b{index}" if index and is_numbered[int(stage)] else chr(ord("a") + index)
+    if module == "downsample":
+        kind, branch = ("res" if place == ["0"] else "bn"), "1"
+    else:
+        kind, branch = (
+            ("res" if module.startswith("conv") else "bn"),
+            f"2{'abc'[int(module[-1]) - 1]}",
+        )
+    return f"{kind}{int(stage) + 1}{letter}_branch{branch}"

@@ -1,0 +1,79 @@
+"""Models as recipes describe them."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+
+import keras_retinanet as kr
+from keras_retinanet.config import InferenceConfig, ModelConfig, load_config
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.training.build import build_model, compile_model
+from tests.data_room.make import write_coco
+
+TINY = {"backbone": "resnet10_w32", "pyramid_channels": 32, "head_depth": 1}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return read_coco(*write_coco(tmp_path_factory.mktemp("data"), count=4))
+
+
+def test_defaults_of_recipes_are_those_of_the_model():
+    parameters = inspect.signature(kr.RetinaNet.__init__).parameters
+    for group in (ModelConfig(), InferenceConfig()):
+        for field in dataclasses.fields(group):
+            default = parameters[field.name].default
+            if field.name == "anchors":
+                default = kr.AnchorSettings()
+                assert kr.AnchorSettings(**dataclasses.asdict(group.anchors)) == default
+            elif field.name == "weights":
+                assert (group.weights, default) == ("none", None)
+            else:
+                assert getattr(group, field.name) == default, field.name
+
+
+def test_what_a_recipe_changes_reaches_the_model(dataset):
+    config = load_config("shapes", ["inference.max_detections=7", "train.precision=float32"])
+    model = build_model(config, dataset)
+    assert model.settings["anchors"].sizes == (16, 32, 64, 128, 256)
+    assert (model.min_side, model.max_side) == (192, 256)
+    assert model.select_detections.max_detections == 7
+    assert model.settings["head_norm"] == "group"
+    assert model.categories == ((3, "red"), (17, "blue"))
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone", "max_detections"),
+    [
+        ("mlperf_x50_openimages", "resnext50_32x4d", 100),
+        ("coco_x101_paper", "resnext101_32x8d", 100),
+        ("coco_r50_torchvision_v2", "resnet50", 300),
+    ],
+)
+def test_published_recipes_are_built(dataset, name, backbone, max_detections):
+    config = load_config(name, ["model.weights=none", "model.pyramid_channels=32"])
+    model = build_model(config, dataset)
+    assert model.settings["backbone"] == backbone
+    assert model.select_detections.max_detections == max_detections
+    compile_model(model, config)
+    if name == "mlperf_x50_openimages":
+        assert model.stretch and model.settings["frozen_stages"] == 2
+        assert (model.box_loss.beta, model.optimizer.weight_decay) == (0.0, 0.0)
+        assert float(model.optimizer.learning_rate) == pytest.approx(1e-4)
+
+
+def test_a_recipe_starts_from_a_model_of_another_shape(dataset, tmp_path):
+    anchors = kr.AnchorSettings(offset=0.0)
+    first = kr.RetinaNet(5, **TINY, head_norm="group", anchors=anchors, max_detections=300)
+    first.save(tmp_path / "m.keras")
+    overrides = [f"model.weights={tmp_path / 'm.keras'}", "train.precision=float32"]
+    config = load_config("small", overrides)
+    model = build_model(config, dataset)
+    assert len(model.categories) == 2
+    assert model.settings["anchors"] == anchors and model.settings["head_norm"] == "group"
+    assert model.select_detections.max_detections == 300
+    assert (model.min_side, model.max_side) == (config.data.min_side, config.data.max_side)
+    for a, b in zip(first.backbone.weights, model.backbone.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
