@@ -5,7 +5,7 @@ import pathlib
 import setuptools
 
 ROOT = pathlib.Path(__file__).parent
-COMMANDS = ("train", "evaluate", "predict", "export")
+COMMANDS = ("train", "evaluate", "predict", "export", "serve")
 
 setuptools.setup(
     name="retinanet-keras",
@@ -38,6 +38,7 @@ setuptools.setup(
     ],
     extras_require={
         "dev": ["hypothesis>=6.100", "mypy>=1.15", "pre-commit>=4", "pytest>=8", "ruff>=0.11"],
+        "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={
         "console_scripts": [

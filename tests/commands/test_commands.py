@@ -272,7 +272,7 @@ def test_help_needs_nothing(tmp_path):
 
 
 def test_the_scripts_in_bin_run_their_commands():
-    for name in ("train", "evaluate", "predict", "export"):
+    for name in ("train", "evaluate", "predict", "export", "serve"):
         script = ROOT / "bin" / f"retinanet-{name}"
         assert os.access(script, os.X_OK)
         assert f"keras_retinanet.commands.{name} import run" in script.read_text()
