@@ -11,9 +11,9 @@ import pathlib
 import shutil
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from keras_retinanet.export.inference_model import inference_model
 from keras_retinanet.export.operations import check_operations
 from keras_retinanet.export.self_test import self_test, test_picture
 from keras_retinanet.export.session import LABELS_FILE
@@ -34,6 +34,7 @@ def export_saved_model(
     *,
     overwrite: bool = False,
     default_signature: str = "tensor",
+    precision: str = "float32",
 ) -> pathlib.Path:
     """Writes `base`/`version`/, or nothing at all.
 
@@ -59,6 +60,7 @@ def export_saved_model(
         overwrite: whether an existing version is replaced.
         default_signature: "tensor", or "bytes" to have serving_default take encoded images as
             `input_tensor`.
+        precision: "float32" or "bfloat16", of the convolutions; see `inference_model`.
 
     Returns:
         The folder of the version.
@@ -76,21 +78,25 @@ def export_saved_model(
     target.parent.mkdir(parents=True, exist_ok=True)
     # The server polls the folder and would load a half-written version.
     with write_atomically(target) as temporary:
-        _write(model, temporary, default_signature)
+        _write(inference_model(model, precision), temporary, default_signature)
         check_operations(temporary)
         write_warmup(temporary, target.parent.resolve().name, _warmup_requests(default_signature))
-        self_test(temporary, model)
+        self_test(temporary, model, precision)
         if target.exists():
             shutil.rmtree(target)
     return target
 
 
 def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> None:
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for name, (function, spec) in signatures(model, default_signature).items():
-        archive.add_endpoint(name, function, [spec])
-    archive.write_out(str(folder), verbose=False)
+    module = tf.Module()
+    # TensorFlow's variables: a session does not find those that are wrapped in Keras' own. Keras'
+    # ExportArchive unwraps them too, but writes all weights twice.
+    module.weights = [variable.value for variable in getattr(model.network, "variables", [])]
+    functions = {
+        name: tf.function(function, input_signature=[spec])
+        for name, (function, spec) in signatures(model, default_signature).items()
+    }
+    tf.saved_model.save(module, str(folder), signatures=functions)
     labels = "".join(f"{id_} {name}\n" for id_, name in model.categories)
     file = folder / LABELS_FILE
     file.parent.mkdir(exist_ok=True)

@@ -19,8 +19,9 @@ from keras_retinanet.models.retinanet import RetinaNet
 # Of sizes and shapes that take different ways: enlarged, reduced, long.
 _SIZES = ((60, 90), (480, 640), (40, 400))
 
-# Largest difference of a logit or delta, as a share of the largest value where that exceeds 1.
-TOLERANCE = 1e-3
+# Largest difference of a logit or delta from the model's, by the precisions of the two, as a share
+# of the largest value where that exceeds 1.
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
 
 _NO_IMAGE = b"\xff\xd8\xff no image"
 
@@ -36,8 +37,13 @@ def test_picture(height: int, width: int) -> np.ndarray:
     return np.stack(channels, axis=-1).astype(np.uint8)
 
 
-def self_test(folder: pathlib.Path, model: RetinaNet) -> None:
+def self_test(folder: pathlib.Path, model: RetinaNet, precision: str) -> None:
     """Compares the version in `folder` with `model`, in a process of its own.
+
+    Args:
+        folder: of the version.
+        model: what was exported.
+        precision: of the version, "float32" or "bfloat16".
 
     Raises:
         SelfTestError: if it does not load, or its logits or boxes are others.
@@ -45,10 +51,12 @@ def self_test(folder: pathlib.Path, model: RetinaNet) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         expected = pathlib.Path(temporary) / "expected.npz"
         np.savez(expected, allow_pickle=False, **_expected(model))
+        is_exact = precision == model.get_config()["dtype"] == "float32"
+        tolerance = _TOLERANCE["float32" if is_exact else "bfloat16"]
         package = pathlib.Path(__file__).resolve().parents[2]
         path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.run(
-            [sys.executable, "-c", _CHILD, folder, expected],
+            [sys.executable, "-c", _CHILD, folder, expected, str(tolerance)],
             # On the CPU: this process may hold all memory of a GPU.
             env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
@@ -74,7 +82,7 @@ def _expected(model: RetinaNet) -> dict[str, np.ndarray]:
     return expected
 
 
-def check(folder: str, expected: str) -> None:
+def check(folder: str, expected: str, tolerance: str) -> None:
     """Raises AssertionError, saying what differs; run in the new process."""
     served = SessionModel(folder)
     values = dict(np.load(expected))
@@ -82,7 +90,8 @@ def check(folder: str, expected: str) -> None:
     for number, picture in enumerate(pictures):
         raw = served(DEBUG, input_tensor=picture[None])
         for name in ("class_logits", "box_deltas"):
-            _assert_near(raw[name], values[f"{name}{number}"], f"{name} of picture {number}")
+            right = values[f"{name}{number}"]
+            _assert_near(raw[name], right, float(tolerance), f"{name} of picture {number}")
     encoded = [tf.io.encode_png(picture).numpy() for picture in pictures]
     _check_neighbours(served, encoded)
     default = served.signatures[PIXELS].inputs["input_tensor"]
@@ -91,10 +100,10 @@ def check(folder: str, expected: str) -> None:
     assert not served(EXAMPLES, examples=[empty_example])["num_detections"].any()
 
 
-def _assert_near(found: np.ndarray, expected: np.ndarray, name: str) -> None:
+def _assert_near(found: np.ndarray, expected: np.ndarray, tolerance: float, name: str) -> None:
     assert found.shape == expected.shape, f"{name}: {found.shape} instead of {expected.shape}"
     difference = float(np.abs(found - expected).max())
-    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    allowed = tolerance * max(1.0, float(np.abs(expected).max()))
     assert difference <= allowed, f"{name} differ by {difference:.2g}, more than {allowed:.2g}"
 
 

@@ -13,6 +13,7 @@ import keras_retinanet as kr
 from keras_retinanet.export.operations import OperationError
 from keras_retinanet.export.saved_model import ExportError
 from keras_retinanet.export.self_test import SelfTestError
+from keras_retinanet.export.session import SessionModel
 from tests.export.make import assert_same, encode, photograph, small_model
 
 NAMES = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
@@ -165,15 +166,26 @@ def test_an_existing_version_is_refused_and_left_alone(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_overwriting_and_encoded_images_as_the_default(model, tmp_path):
+def test_overwriting_with_other_settings(model, answers, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "old").write_text("goes")
-    kr.export_saved_model(model, tmp_path, version=1, overwrite=True, default_signature="bytes")
+    kr.export_saved_model(
+        model,
+        tmp_path,
+        version=1,
+        overwrite=True,
+        default_signature="bytes",
+        precision="bfloat16",
+    )
     assert not (tmp_path / "1" / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
-    served = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
-    (spec,) = served.structured_input_signature[1].values()
-    assert (spec.name, spec.dtype) == ("input_tensor", tf.string)
+    encoded = [path.read_bytes() for path in answers[0]]
+    scores = SessionModel(tmp_path / "1")("serving_default", input_tensor=encoded)[
+        "detection_scores"
+    ]
+    exact = part(answers, "bytes")["detection_scores"]
+    assert not np.array_equal(scores, exact)
+    np.testing.assert_allclose(scores, exact, atol=0.02)
 
 
 def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
@@ -225,6 +237,13 @@ def test_an_operation_that_a_server_has_not_is_refused(tmp_path):
     with pytest.raises(OperationError, match="the operations PyFunc, which a TensorFlow server"):
         kr.export_saved_model(model, tmp_path, version=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_model_in_another_precision_is_exported_too(tmp_path):
+    mixed = small_model(dtype="mixed_bfloat16")
+    kr.export_saved_model(mixed, tmp_path, version=1)
+    assert "debug" in SessionModel(tmp_path / "1").signatures
 
 
 def test_a_negative_version_is_refused(model, tmp_path):
