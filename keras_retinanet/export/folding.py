@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it, for inference only."""
+"""A network with the same outputs and less to do: convolutions made ready for inference."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import keras
 import numpy as np
 from keras import layers
 
+_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """A functional model with the same outputs in inference and fewer layers.
+    """A functional model with the same outputs in inference, fewer layers and smaller weights.
 
     With its running statistics a batch normalisation multiplies and shifts each channel, and so
     does a convolution with other weights. Folded are those that directly follow a `Conv2D` or
     `DepthwiseConv2D` without activation, whose output nothing else uses, in nested models too; all
-    other layers are shared with `model`.
+    other layers are shared with `model`. Convolutions keep their weights in the type that they
+    compute in, so that under mixed precision none is cast for each image.
     """
     following = _norms_after_convolutions(model)
     folded = {id(norm) for norm in following.values()}
@@ -24,7 +27,9 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     def clone(layer: layers.Layer) -> layers.Layer:
         if isinstance(layer, keras.Model):
             return fold_batch_norm(layer)
-        return _folded(layer, following[id(layer)]) if id(layer) in following else layer
+        if isinstance(layer, _CONVOLUTIONS):
+            return _convolution(layer, following.get(id(layer)))
+        return layer
 
     def call(layer: layers.Layer, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         return inputs if id(layer) in folded else layer(inputs, *args, **kwargs)
@@ -47,7 +52,7 @@ def _norms_after_convolutions(model: keras.Model) -> dict[int, layers.BatchNorma
         convolution = tensor._keras_history.operation
         if (
             isinstance(norm, layers.BatchNormalization)
-            and isinstance(convolution, (layers.Conv2D, layers.DepthwiseConv2D))
+            and isinstance(convolution, _CONVOLUTIONS)
             and convolution.activation is keras.activations.linear
             and uses[id(tensor)] == calls[id(norm)] == calls[id(convolution)] == 1
         ):
@@ -55,24 +60,32 @@ def _norms_after_convolutions(model: keras.Model) -> dict[int, layers.BatchNorma
     return found
 
 
-def _folded(convolution: layers.Layer, norm: layers.BatchNormalization) -> layers.Layer:
-    """The convolution that does what `convolution` and then `norm` do; computed in float64."""
-    mean, variance = _values(norm.moving_mean), _values(norm.moving_variance)
-    scale = 1.0 / np.sqrt(variance + norm.epsilon)
+def _convolution(convolution: layers.Layer, norm: layers.BatchNormalization | None) -> layers.Layer:
+    """The convolution that does what `convolution` and then `norm` do."""
+    kernel = _values(convolution.kernel)
+    bias = _values(convolution.bias) if convolution.use_bias else 0.0
+    config = {**convolution.get_config(), "dtype": convolution.compute_dtype}
+    if norm is not None:
+        scale, mean, shift = _scale_mean_shift(norm)
+        # Depthwise: [height, width, channels, multiplier]; the last two are the output's channels.
+        is_depthwise = isinstance(convolution, layers.DepthwiseConv2D)
+        kernel *= scale.reshape(kernel.shape[2:]) if is_depthwise else scale
+        bias = (bias - mean) * scale + shift
+        config["use_bias"] = True
+    result = type(convolution).from_config(config)
+    result.build_from_config(convolution.get_build_config())
+    result.kernel.assign(kernel)
+    if result.use_bias:
+        result.bias.assign(bias)
+    return result
+
+
+def _scale_mean_shift(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray, Any]:
+    """What the layer does to a channel: (x - mean) * scale + shift, each [C]."""
+    scale = 1.0 / np.sqrt(_values(norm.moving_variance) + norm.epsilon)
     if norm.scale:
         scale *= _values(norm.gamma)
-    shift = _values(norm.beta) if norm.center else 0.0
-    bias = _values(convolution.bias) if convolution.use_bias else 0.0
-    kernel = _values(convolution.kernel)
-    # Depthwise: [height, width, input channels, multiplier]; the output channels are the last two.
-    is_depthwise = isinstance(convolution, layers.DepthwiseConv2D)
-    channel_scale = scale.reshape(kernel.shape[2:]) if is_depthwise else scale
-
-    result = type(convolution).from_config({**convolution.get_config(), "use_bias": True})
-    result.build_from_config(convolution.get_build_config())
-    result.kernel.assign(kernel * channel_scale)
-    result.bias.assign((bias - mean) * scale + shift)
-    return result
+    return scale, _values(norm.moving_mean), _values(norm.beta) if norm.center else 0.0
 
 
 def _values(variable: keras.Variable) -> np.ndarray:

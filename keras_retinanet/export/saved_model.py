@@ -91,7 +91,7 @@ def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> No
     module = tf.Module()
     # TensorFlow's variables: a session does not find those that are wrapped in Keras' own. Keras'
     # ExportArchive unwraps them too, but writes all weights twice.
-    module.weights = [variable.value for variable in getattr(model.network, "variables", [])]
+    module.weights = [variable.value for variable in model.network.variables]
     functions = {
         name: tf.function(function, input_signature=[spec])
         for name, (function, spec) in signatures(model, default_signature).items()

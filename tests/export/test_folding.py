@@ -104,7 +104,9 @@ def test_a_detector_in_bfloat16_is_near_and_its_anchors_are_exact():
     shuffle_statistics(model)
     images = tf.constant(photograph(64, 96)[None], tf.float32)
     expected = model.network(images, training=False)
-    found = inference_model(model, "bfloat16").network(images, training=False)
+    network = inference_model(model, "bfloat16").network
+    assert {variable.dtype for variable in network.variables} == {"bfloat16"}
+    found = network(images, training=False)
     difference = np.abs(found["class_logits"] - expected["class_logits"]).max()
     assert 1e-4 < difference < 0.02 * np.abs(expected["class_logits"]).max()
     assert found["class_logits"].dtype == tf.float32
