@@ -50,25 +50,27 @@ class OperationError(ValueError):
 
 
 def check_operations(folder: pathlib.Path) -> None:
-    """Refuses a SavedModel with operations that are not in `ALLOWED`.
+    """Refuses a SavedModel with operations that are not in `ALLOWED`, or that needs XLA.
 
     Raises:
         OperationError: naming them.
     """
-    unknown = _operations(folder) - ALLOWED
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    graphs = [meta_graph.graph_def for meta_graph in saved.meta_graphs]
+    functions = [function for graph in graphs for function in graph.library.function]
+    nodes = [node for graph in graphs for node in graph.node]
+    nodes += [node for function in functions for node in function.node_def]
+    unknown = {node.op for node in nodes} - {f.signature.name for f in functions} - ALLOWED
     if unknown:
         raise OperationError(
             f"the model holds the operations {', '.join(sorted(unknown))}, which a TensorFlow "
             "server may not have; build the backbone without tf.py_function and plug-ins, or, "
             "where the server is known to have them, add them to export/operations.py"
         )
-
-
-def _operations(folder: pathlib.Path) -> set[str]:
-    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    found: set[str] = set()
-    for meta_graph in saved.meta_graphs:
-        library = meta_graph.graph_def.library.function
-        nodes = [*meta_graph.graph_def.node, *(n for f in library for n in f.node_def)]
-        found |= {node.op for node in nodes} - {function.signature.name for function in library}
-    return found
+    compiled = [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
+    compiled += [node.name for node in nodes if node.attr["_XlaMustCompile"].b]
+    if compiled:
+        raise OperationError(
+            f"{compiled[0]} must be compiled by XLA, which TensorFlow Serving refuses on a CPU; "
+            "build the backbone without jit_compile (Keras' grouped convolutions use it)"
+        )
