@@ -5,7 +5,10 @@ import pathlib
 import setuptools
 
 ROOT = pathlib.Path(__file__).parent
-COMMANDS = ("train", "evaluate", "predict", "export", "import_", "convert", "check", "debug")
+COMMANDS = (
+    *("train", "evaluate", "predict", "export", "serve"),
+    *("import_", "convert", "check", "debug"),
+)
 
 setuptools.setup(
     name="retinanet-keras",
@@ -41,6 +44,7 @@ setuptools.setup(
     extras_require={
         "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
         "dev": ["hypothesis>=6.100", "mypy>=1.15", "pre-commit>=4", "pytest>=8", "ruff>=0.11"],
+        "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={
         "console_scripts": [

@@ -12,9 +12,12 @@ from absl import flags
 from PIL import Image
 
 from keras_retinanet.commands import common
+from keras_retinanet.config import ConfigError
 from keras_retinanet.data.dataset import DataError
 from keras_retinanet.data.images import IMAGE_SUFFIXES, decode_image, read_header
 from keras_retinanet.evaluation.drawing import draw_detections
+from keras_retinanet.export.client import ServerModel
+from keras_retinanet.export.session import read_labels
 from keras_retinanet.files import write_atomically, write_json
 from keras_retinanet.models.inference import Detections, detect_dataset
 from keras_retinanet.models.retinanet import RetinaNet
@@ -23,11 +26,26 @@ from keras_retinanet.training.run_folder import load_model
 USAGE = """Draws the detections of a model and writes them as COCO results.
 
   retinanet-predict --model run --output_dir seen photo.jpg holiday/
+  retinanet-predict --server http://localhost:8501/v1/models/detector --output_dir seen photo.jpg
 
 Images are JPEG, PNG, GIF or BMP files, or folders that are searched for them."""
 
+Categories = Sequence[tuple[int, str]]
+
 FLAGS = common.new_flags()
 common.define_model(FLAGS)
+flags.DEFINE_string(
+    "server",
+    None,
+    "Instead of --model: URL of a model on TensorFlow Serving or retinanet-serve.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "labels",
+    None,
+    "With --server: the assets/labels.txt of the export, for the names of the categories.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("output_dir", None, "Where pictures and detections.json go.", flag_values=FLAGS)
 flags.DEFINE_float(
     "score_threshold",
@@ -41,16 +59,19 @@ flags.DEFINE_float(
 
 def main(words: list[str]) -> int:
     files = find_images(words)
-    model = load_model(FLAGS.model)
+    model = _model()
     output = pathlib.Path(FLAGS.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
     for file in files:
         read_header(file)
     results: dict[int, list[dict]] = {}
-    stream = detect_dataset(model, _stream(files))
+    if isinstance(model, ServerModel):
+        stream = model.detect(files)
+    else:
+        stream = detect_dataset(model, _stream(files))
     for index, found in tqdm.tqdm(stream, total=len(files), unit="image", disable=None):
-        results[index] = _as_coco(index + 1, found, model)
-        _draw(files[index], output / f"{_name(files, index)}.jpg", found, model)
+        output.mkdir(parents=True, exist_ok=True)
+        results[index] = _as_coco(index + 1, found, model.categories)
+        _draw(files[index], output / f"{_name(files, index)}.jpg", found, model.categories)
     write_json(
         output / "detections.json", [row for index in range(len(files)) for row in results[index]]
     )
@@ -62,6 +83,14 @@ def main(words: list[str]) -> int:
     count = sum(map(len, results.values()))
     print(f"{count} detections in {len(files)} images; pictures and detections.json in {output}")
     return 0
+
+
+def _model() -> RetinaNet | ServerModel:
+    if (FLAGS.model is None) == (FLAGS.server is None):
+        raise ConfigError("one of --model and --server is needed")
+    if FLAGS.server is None:
+        return load_model(FLAGS.model)
+    return ServerModel(FLAGS.server, read_labels(FLAGS.labels) if FLAGS.labels else {})
 
 
 def find_images(words: Sequence[str]) -> list[pathlib.Path]:
@@ -92,8 +121,8 @@ def _stream(files: Sequence[pathlib.Path]) -> tf.data.Dataset:
     )
 
 
-def _as_coco(image_id: int, found: Detections, model: RetinaNet) -> list[dict]:
-    ids = [id_ for id_, _ in model.categories]
+def _as_coco(image_id: int, found: Detections, categories: Categories) -> list[dict]:
+    ids = [id_ for id_, _ in categories]
     corners = found["boxes"].astype(float)
     boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
     return [
@@ -107,12 +136,14 @@ def _as_coco(image_id: int, found: Detections, model: RetinaNet) -> list[dict]:
     ]
 
 
-def _draw(file: pathlib.Path, target: pathlib.Path, found: Detections, model: RetinaNet) -> None:
+def _draw(
+    file: pathlib.Path, target: pathlib.Path, found: Detections, categories: Categories
+) -> None:
     image = decode_image(tf.io.read_file(str(file))).numpy()
     shown = {
         name: values[found["scores"] >= FLAGS.score_threshold] for name, values in found.items()
     }
-    names = [name for _, name in model.categories]
+    names = [name for _, name in categories]
     picture = draw_detections(image, names=names, **shown)
     with write_atomically(target) as temporary:
         Image.fromarray(picture).save(temporary, quality=92)
@@ -127,4 +158,4 @@ def _name(files: Sequence[pathlib.Path], index: int) -> str:
 
 def run() -> None:
     """The console entry point."""
-    common.run(main, FLAGS, USAGE, required=("model", "output_dir"))
+    common.run(main, FLAGS, USAGE, required=("output_dir",))

@@ -11,16 +11,16 @@ import pathlib
 import shutil
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from keras_retinanet.data.images import decode_image
+from keras_retinanet.export.inference_model import inference_model
+from keras_retinanet.export.operations import check_operations
+from keras_retinanet.export.self_test import self_test, test_picture
+from keras_retinanet.export.session import LABELS_FILE
+from keras_retinanet.export.signatures import BYTES, EXAMPLES, PIXELS, signatures
+from keras_retinanet.export.warmup import write_warmup
 from keras_retinanet.files import write_atomically
-from keras_retinanet.geometry.boxes import normalized_yxyx
-from keras_retinanet.models.inference import detect_images
 from keras_retinanet.models.retinanet import RetinaNet
-
-LABELS_FILE = "labels.txt"
 
 
 class ExportError(ValueError):
@@ -34,6 +34,7 @@ def export_saved_model(
     *,
     overwrite: bool = False,
     default_signature: str = "tensor",
+    precision: str = "float32",
 ) -> pathlib.Path:
     """Writes `base`/`version`/, or nothing at all.
 
@@ -43,7 +44,14 @@ def export_saved_model(
     unused rows are 0.
         serving_default: `input_tensor` uint8 [B, H, W, 3].
         serving_bytes: `image_bytes` string [B], JPEG, PNG, GIF or BMP of any sizes.
-    assets/labels.txt holds "id name" lines.
+        serving_examples: `examples` string [B], tf.Example with such an image as `image/encoded`.
+        debug: `input_tensor` uint8 [B, H, W, 3] to what the network says of each of its N anchors:
+            `class_logits` [B, N, K], `box_deltas` [B, N, 4], `anchors` [B, N, 4] (xyxy in pixels of
+            the resized image) and `resized_sizes` [B, 2] (height, width).
+    What is no image, or one too large (`hostile_images.MAX_BYTES`), gets no detections and leaves
+    its neighbours in the batch alone. Beside the graph lie assets/labels.txt ("id name" lines) and
+    the requests that the server warms up with. A new process loads the version as a server does
+    and compares its answers with the model's before it gets its name.
 
     Args:
         model: thresholds and image size rule are fixed as they are set in it.
@@ -52,12 +60,15 @@ def export_saved_model(
         overwrite: whether an existing version is replaced.
         default_signature: "tensor", or "bytes" to have serving_default take encoded images as
             `input_tensor`.
+        precision: "float32" or "bfloat16", of the convolutions; see `inference_model`.
 
     Returns:
         The folder of the version.
 
     Raises:
         ExportError: if the version exists or is negative.
+        OperationError: if the model holds an operation that a server may not have.
+        SelfTestError: if the version does not load or answers otherwise than the model.
     """
     target = pathlib.Path(base) / str(version)
     if version < 0:
@@ -67,62 +78,40 @@ def export_saved_model(
     target.parent.mkdir(parents=True, exist_ok=True)
     # The server polls the folder and would load a half-written version.
     with write_atomically(target) as temporary:
-        _write(model, temporary, default_signature)
+        _write(inference_model(model, precision), temporary, default_signature)
+        check_operations(temporary)
+        write_warmup(temporary, target.parent.resolve().name, _warmup_requests(default_signature))
+        self_test(temporary, model, precision)
         if target.exists():
             shutil.rmtree(target)
     return target
 
 
 def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> None:
-    pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-
-    def from_pixels(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _serve(model, input_tensor)
-
-    def from_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        # One by one: the images have different sizes, and none may change another's answer.
-        return tf.map_fn(
-            lambda image: {k: v[0] for k, v in _serve(model, decode_image(image)[None]).items()},
-            encoded,
-            fn_output_signature=_output_signature(model),
-            parallel_iterations=1,
-        )
-
-    def bytes_spec(name: str) -> tf.TensorSpec:
-        return tf.TensorSpec([None], tf.string, name=name)
-
-    if default_signature == "bytes":
-        archive.add_endpoint("serving_default", from_bytes, [bytes_spec("input_tensor")])
-    else:
-        archive.add_endpoint("serving_default", from_pixels, [pixels])
-    archive.add_endpoint("serving_bytes", from_bytes, [bytes_spec("image_bytes")])
-    archive.write_out(str(folder), verbose=False)
-    labels = "".join(f"{id_} {name}\n" for id_, name in model.categories)
-    (folder / "assets").mkdir(exist_ok=True)
-    (folder / "assets" / LABELS_FILE).write_text(labels, encoding="utf-8")
-
-
-def _serve(model: RetinaNet, images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Detections in images [B, H, W, 3] of one size, as the signatures give them."""
-    found = detect_images(model, images)
-    sizes = tf.tile(tf.shape(images)[None, 1:3], [tf.shape(images)[0], 1])
-    # Padding rows have the label -1; id 0 stands in front so that they come out as 0.
-    ids = tf.constant([0, *(id_ for id_, _ in model.categories)], tf.float32)
-    return {
-        "num_detections": tf.cast(found["num_detections"], tf.float32),
-        "detection_boxes": normalized_yxyx(found["boxes"], sizes),
-        "detection_scores": found["scores"],
-        "detection_classes": tf.gather(ids, found["labels"] + 1),
+    module = tf.Module()
+    # TensorFlow's variables: a session does not find those that are wrapped in Keras' own. Keras'
+    # ExportArchive unwraps them too, but writes all weights twice.
+    module.weights = [variable.value for variable in model.network.variables]
+    functions = {
+        name: tf.function(function, input_signature=[spec])
+        for name, (function, spec) in signatures(model, default_signature).items()
     }
+    tf.saved_model.save(module, str(folder), signatures=functions)
+    labels = "".join(f"{id_} {name}\n" for id_, name in model.categories)
+    file = folder / LABELS_FILE
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(labels, encoding="utf-8")
 
 
-def _output_signature(model: RetinaNet) -> dict[str, Any]:
-    rows = model.select_detections.max_detections
+def _warmup_requests(default_signature: str) -> dict[str, dict[str, Any]]:
+    picture = test_picture(480, 640)
+    encoded = tf.io.encode_jpeg(picture).numpy()
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
+    features = tf.train.Features(feature={"image/encoded": feature})
+    example = tf.train.Example(features=features).SerializeToString()
+    default = [encoded] if default_signature == "bytes" else picture[None]
     return {
-        "num_detections": tf.TensorSpec([], tf.float32),
-        "detection_boxes": tf.TensorSpec([rows, 4], tf.float32),
-        "detection_scores": tf.TensorSpec([rows], tf.float32),
-        "detection_classes": tf.TensorSpec([rows], tf.float32),
+        PIXELS: {"input_tensor": default},
+        BYTES: {"image_bytes": [encoded]},
+        EXAMPLES: {"examples": [example]},
     }

@@ -1,29 +1,31 @@
-"""Runs an exported model through a session, which is how TensorFlow Serving loads it.
-
-`python -m keras_retinanet.export.session EXPORT/1 photo.jpg ...` prints what it sees.
-"""
+"""Runs an exported model through a session, which is how TensorFlow Serving loads it."""
 
 from __future__ import annotations
 
 import os
 import pathlib
-import sys
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.export.saved_model import LABELS_FILE
+LABELS_FILE = pathlib.Path("assets") / "labels.txt"
 
 
 class SessionModel:
-    """A SavedModel in a graph and a session of its own.
+    """A SavedModel in a graph and a session of its own, for any number of threads.
 
     `tf.saved_model.load` proves nothing about serving: it rebuilds Python objects, and takes models
     that a session, and so the server, cannot run.
 
     Args:
         path: the folder of one version.
+
+    Attributes:
+        signatures: the SignatureDef of each signature, by name.
+
+    Raises:
+        OSError: if the folder holds no SavedModel.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -31,32 +33,30 @@ class SessionModel:
         self._session = tf.compat.v1.Session(graph=graph)
         with graph.as_default():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], os.fspath(path))
-        self._signatures = loaded.signature_def
+        self.signatures = {
+            name: definition
+            for name, definition in loaded.signature_def.items()
+            if not name.startswith("__")  # the marks of TensorFlow's own for loading and saving
+        }
 
     def __call__(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         """The outputs of `signature` for its inputs by name."""
-        definition = self._signatures[signature]
+        definition = self.signatures[signature]
         feed = {definition.inputs[name].name: value for name, value in inputs.items()}
         fetches = {name: output.name for name, output in definition.outputs.items()}
         return self._session.run(fetches, feed)
 
 
-def main(arguments: list[str]) -> None:
-    path, files = pathlib.Path(arguments[0]), arguments[1:]
-    lines = (path / "assets" / LABELS_FILE).read_text(encoding="utf-8").splitlines()
-    names = {int(id_): name for id_, name in (line.split(" ", 1) for line in lines)}
-    encoded = [pathlib.Path(file).read_bytes() for file in files]
-    answer = SessionModel(path)("serving_bytes", image_bytes=encoded)
-    for file, count, scores, classes in zip(
-        files,
-        answer["num_detections"].astype(int),
-        answer["detection_scores"],
-        answer["detection_classes"].astype(int),
-        strict=True,
-    ):
-        shown = [f"{names[classes[i]]} {scores[i]:.2f}" for i in range(count) if scores[i] >= 0.5]
-        print(f"{file}: {', '.join(shown) or 'nothing above 0.5'}")
+def read_labels(file: str | os.PathLike[str]) -> dict[int, str]:
+    """The category names by id, from "id name" lines as the export writes them.
 
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    Raises:
+        ValueError: if a line is not of this form, naming it.
+    """
+    names = {}
+    for number, line in enumerate(pathlib.Path(file).read_text("utf-8").splitlines(), start=1):
+        id_, _, name = line.partition(" ")
+        if not id_.isdecimal() or not name:
+            raise ValueError(f"{file}: line {number} is {line!r}; it must be 'id name'")
+        names[int(id_)] = name
+    return names

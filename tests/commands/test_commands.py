@@ -293,8 +293,8 @@ def test_help_needs_nothing(tmp_path):
 
 
 def test_the_scripts_in_bin_run_their_commands():
-    commands = ("train", "evaluate", "predict", "export", "import_", "convert", "check", "debug")
-    for name in commands:
+    commands = ("train", "evaluate", "predict", "export", "serve")
+    for name in (*commands, "import_", "convert", "check", "debug"):
         script = ROOT / "bin" / f"retinanet-{name.rstrip('_')}"
         assert os.access(script, os.X_OK)
         assert f"keras_retinanet.commands.{name} import run" in script.read_text()

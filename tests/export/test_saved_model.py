@@ -1,68 +1,58 @@
 """The export against `model.detect`, through a session in a fresh process, as a server loads it."""
 
-import io
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 import keras_retinanet as kr
+from keras_retinanet.export.operations import OperationError
 from keras_retinanet.export.saved_model import ExportError
+from keras_retinanet.export.self_test import SelfTestError
+from keras_retinanet.export.session import SessionModel
+from tests.export.make import assert_same, encode, photograph, small_model
 
-CATEGORIES = [(3, "red"), (17, "light blue"), (90, "Grün")]
-RNG = np.random.default_rng(0)
+NAMES = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
 
 ASK = """
 import sys, numpy as np
 from keras_retinanet.export.session import SessionModel
-folder = sys.argv[1]
+folder, export = sys.argv[1:]
 given = np.load(f"{folder}/given.npz", allow_pickle=True)
-model = SessionModel(f"{folder}/export/1")
-answers = {"bytes": model("serving_bytes", image_bytes=list(given["encoded"])),
-           "alone": model("serving_bytes", image_bytes=list(given["encoded"])[1:2]),
-           "pixels": model("serving_default", input_tensor=given["pixels"])}
+model = SessionModel(f"{export}/1")
+encoded = list(given["encoded"])
+answers = {"bytes": model("serving_bytes", image_bytes=encoded),
+           "alone": model("serving_bytes", image_bytes=encoded[1:2]),
+           "none": model("serving_bytes", image_bytes=[]),
+           "spoilt": model("serving_bytes", image_bytes=[b"", encoded[1], encoded[0][:-200]]),
+           "examples": model("serving_examples", examples=list(given["examples"])),
+           "pixels": model("serving_default", input_tensor=given["pixels"]),
+           "debug": model("debug", input_tensor=given["pixels"])}
 np.savez(f"{folder}/answers.npz",
          **{f"{k}/{n}": v for k, answer in answers.items() for n, v in answer.items()})
 """
 
 
-@pytest.fixture(scope="module")
-def model():
-    model = kr.RetinaNet(
-        3,
-        backbone="resnet10_w32",
-        pyramid_channels=16,
-        head_depth=1,
-        categories=CATEGORIES,
-        min_side=64,
-        max_side=100,
-        score_threshold=0.0,
-        max_detections=20,
-    )
-    # Untrained logits are all alike; spread out, the order of the detections means something.
-    for variable in model.trainable_variables:
-        if variable.path.endswith(".output/kernel"):
-            variable.assign(variable * 30.0)
-    return model
-
-
-def photograph(height, width):
-    blocks = RNG.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3))
-    return np.kron(blocks, np.ones((8, 8, 1)))[:height, :width].astype(np.uint8)
-
-
-def encode(pixels, kind, **options):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
-    return file.getvalue()
+def example(**features):
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                name.replace("_", "/"): tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[value])
+                )
+                for name, value in features.items()
+            }
+        )
+    ).SerializeToString()
 
 
 @pytest.fixture(scope="module")
-def answers(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export")
+def answers(export, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("asked")
     exif = Image.Exif()
     exif[0x0112] = 6
     files = [
@@ -75,66 +65,95 @@ def answers(model, tmp_path_factory):
     for i, encoded in enumerate(files):
         paths.append(folder / f"{i}.img")
         paths[-1].write_bytes(encoded)
-    pixels = np.stack([photograph(70, 90) for _ in range(2)])
-    np.savez(folder / "given.npz", encoded=np.array(files, object), pixels=pixels)
-    assert kr.export_saved_model(model, folder / "export", version=1) == folder / "export" / "1"
-    subprocess.run([sys.executable, "-c", ASK, folder], check=True)
-    return folder, paths, pixels, dict(np.load(folder / "answers.npz"))
-
-
-def assert_same(found, answer, row, size):
-    height, width = size
-    count = int(answer["num_detections"][row])
-    assert count == len(found["scores"])
-    y0, x0, y1, x1 = answer["detection_boxes"][row, :count].T
-    boxes = np.stack([x0 * width, y0 * height, x1 * width, y1 * height], axis=1)
-    np.testing.assert_allclose(boxes, found["boxes"], atol=0.01)
-    np.testing.assert_allclose(answer["detection_scores"][row, :count], found["scores"], atol=1e-4)
-    ids = np.array([id_ for id_, _ in CATEGORIES])
-    np.testing.assert_array_equal(answer["detection_classes"][row, :count], ids[found["labels"]])
-    assert not answer["detection_boxes"][row, count:].any()
-    assert not answer["detection_classes"][row, count:].any()
+    pixels = np.stack([photograph(70, 90, seed) for seed in range(2)])
+    examples = [
+        example(image_encoded=files[1]),
+        example(image_format=b"png"),
+        b"no example",
+        example(image_encoded=files[0], image_format=b"jpeg"),
+    ]
+    np.savez(
+        folder / "given.npz",
+        encoded=np.array(files, object),
+        examples=np.array(examples, object),
+        pixels=pixels,
+    )
+    subprocess.run([sys.executable, "-c", ASK, folder, export], check=True)
+    return paths, pixels, dict(np.load(folder / "answers.npz"))
 
 
 def part(answers, name):
-    return {key.split("/")[1]: value for key, value in answers.items() if key.startswith(name)}
+    values = answers[2].items()
+    return {key.split("/")[1]: value for key, value in values if key.startswith(f"{name}/")}
 
 
 @pytest.mark.slow
 def test_files_give_the_boxes_of_detect(model, answers):
-    _, paths, _, values = answers
     sizes = [(90, 120), (50, 200), (60, 130), (1, 40)]
-    found = model.detect(paths)
+    found = model.detect(answers[0])
     assert sum(len(f["scores"]) for f in found) > 20
     for row, size in enumerate(sizes):
-        assert_same(found[row], part(values, "bytes"), row, size)
+        assert_same(found[row], part(answers, "bytes"), row, size)
 
 
 @pytest.mark.slow
 def test_pixels_give_the_boxes_of_detect(model, answers):
-    _, _, pixels, values = answers
-    for row, found in enumerate(model.detect(list(pixels))):
-        assert_same(found, part(values, "pixels"), row, (70, 90))
+    for row, found in enumerate(model.detect(list(answers[1]))):
+        assert_same(found, part(answers, "pixels"), row, (70, 90))
 
 
 @pytest.mark.slow
 def test_an_image_gets_the_same_answer_alone_and_in_a_batch(answers):
-    _, _, _, values = answers
-    together, alone = part(values, "bytes"), part(values, "alone")
+    together, alone = part(answers, "bytes"), part(answers, "alone")
     for name, value in alone.items():
         np.testing.assert_array_equal(value[0], together[name][1])
 
 
 @pytest.mark.slow
-def test_outputs_are_float32_with_a_leading_batch_dimension(answers):
-    for key, value in answers[3].items():
-        assert value.dtype == np.float32, key
-        assert value.shape[0] == {"bytes": 4, "alone": 1, "pixels": 2}[key.split("/")[0]], key
+def test_what_is_no_image_gets_nothing_and_its_neighbours_their_own(answers):
+    spoilt, alone = part(answers, "spoilt"), part(answers, "alone")
+    for name in NAMES:
+        assert not spoilt[name][0].any() and not spoilt[name][2].any()
+        np.testing.assert_array_equal(spoilt[name][1], alone[name][0])
 
 
 @pytest.mark.slow
-def test_labels_are_an_asset(answers):
-    labels = (answers[0] / "export" / "1" / "assets" / "labels.txt").read_text("utf-8")
+def test_examples_give_what_their_images_give(answers):
+    examples, encoded = part(answers, "examples"), part(answers, "bytes")
+    for name in NAMES:
+        np.testing.assert_array_equal(examples[name][0], encoded[name][1])
+        np.testing.assert_array_equal(examples[name][3], encoded[name][0])
+        assert not examples[name][1:3].any()  # without an image, and no example at all
+
+
+@pytest.mark.slow
+def test_debugging_shows_the_heads(model, answers):
+    raw = part(answers, "debug")
+    # 70 x 90 becomes 64 x 82 and is padded to 64 x 96: 8 x 12 cells of P3, 4 x 6, 2 x 3, 1 x 2, 1.
+    cells = 96 + 24 + 6 + 2 + 1
+    assert raw["class_logits"].shape == (2, cells * 9, 3)
+    np.testing.assert_array_equal(raw["resized_sizes"], [[64, 82]] * 2)
+    prepared = tf.image.resize(answers[1], [64, 82])
+    color = tf.constant(model.padding_color)
+    prepared = tf.pad(prepared - color, [[0, 0], [0, 0], [0, 14], [0, 0]]) + color
+    outputs = model.network(prepared, training=False)
+    for name in ("class_logits", "box_deltas"):
+        np.testing.assert_allclose(raw[name], outputs[name], atol=1e-3)
+    for row in range(2):
+        np.testing.assert_array_equal(raw["anchors"][row], np.concatenate(outputs["anchors"]))
+
+
+@pytest.mark.slow
+def test_outputs_are_float32_with_a_leading_batch_dimension(answers):
+    batch = {"bytes": 4, "alone": 1, "none": 0, "spoilt": 3, "examples": 4, "pixels": 2, "debug": 2}
+    for key, value in answers[2].items():
+        assert value.dtype == np.float32, key
+        assert value.shape[0] == batch[key.split("/")[0]], key
+
+
+@pytest.mark.slow
+def test_labels_are_an_asset(export):
+    labels = (export / "1" / "assets" / "labels.txt").read_text("utf-8")
     assert labels == "3 red\n17 light blue\n90 Grün\n"
 
 
@@ -147,15 +166,26 @@ def test_an_existing_version_is_refused_and_left_alone(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_overwriting_and_encoded_images_as_the_default(model, tmp_path):
+def test_overwriting_with_other_settings(model, answers, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "old").write_text("goes")
-    kr.export_saved_model(model, tmp_path, version=1, overwrite=True, default_signature="bytes")
+    kr.export_saved_model(
+        model,
+        tmp_path,
+        version=1,
+        overwrite=True,
+        default_signature="bytes",
+        precision="bfloat16",
+    )
     assert not (tmp_path / "1" / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
-    served = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
-    (spec,) = served.structured_input_signature[1].values()
-    assert (spec.name, spec.dtype) == ("input_tensor", tf.string)
+    encoded = [path.read_bytes() for path in answers[0]]
+    scores = SessionModel(tmp_path / "1")("serving_default", input_tensor=encoded)[
+        "detection_scores"
+    ]
+    exact = part(answers, "bytes")["detection_scores"]
+    assert not np.array_equal(scores, exact)
+    np.testing.assert_allclose(scores, exact, atol=0.02)
 
 
 def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
@@ -168,6 +198,52 @@ def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="disk full"):
         kr.export_saved_model(model, tmp_path / "base", version=1)
     assert list((tmp_path / "base").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_export_that_answers_otherwise_than_its_model_leaves_nothing(
+    model, tmp_path, monkeypatch
+):
+    other = small_model()
+    other.set_weights([weight + 0.01 for weight in model.get_weights()])
+
+    def write(model, folder, default_signature):
+        real(other, folder, default_signature)
+
+    real = kr.export.saved_model._write
+    monkeypatch.setattr("keras_retinanet.export.saved_model._write", write)
+    with pytest.raises(SelfTestError, match=r"nothing is written: .*class_logits of picture 0"):
+        kr.export_saved_model(model, tmp_path, version=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(keras.layers.Layer):
+    """Works in this process only, which no loading in it would show."""
+
+    def call(self, features):
+        doubled = tf.numpy_function(lambda x: 2 * x, [features], tf.float32)
+        return tf.ensure_shape(doubled, features.shape)
+
+
+@pytest.mark.slow
+def test_an_operation_that_a_server_has_not_is_refused(tmp_path):
+    images = keras.Input((None, None, 3))
+    maps = [
+        keras.layers.Conv2D(8, 3, strides=stride, padding="same")(images) for stride in (8, 16, 32)
+    ]
+    backbone = keras.Model(images, [*maps[:2], Doubled()(maps[2])])
+    model = kr.RetinaNet(3, backbone=backbone, pyramid_channels=8, head_depth=1, min_side=64)
+    with pytest.raises(OperationError, match="the operations PyFunc, which a TensorFlow server"):
+        kr.export_saved_model(model, tmp_path, version=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_model_in_another_precision_is_exported_too(tmp_path):
+    mixed = small_model(dtype="mixed_bfloat16")
+    kr.export_saved_model(mixed, tmp_path, version=1)
+    assert "debug" in SessionModel(tmp_path / "1").signatures
 
 
 def test_a_negative_version_is_refused(model, tmp_path):

@@ -1,0 +1,28 @@
+"""`python -m keras_retinanet.export EXPORT/1 photo.jpg ...` prints what an exported model sees."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from keras_retinanet.export.session import LABELS_FILE, SessionModel, read_labels
+
+
+def main(arguments: list[str]) -> None:
+    path, files = pathlib.Path(arguments[0]), arguments[1:]
+    names = read_labels(path / LABELS_FILE)
+    encoded = [pathlib.Path(file).read_bytes() for file in files]
+    answer = SessionModel(path)("serving_bytes", image_bytes=encoded)
+    for file, count, scores, classes in zip(
+        files,
+        answer["num_detections"].astype(int),
+        answer["detection_scores"],
+        answer["detection_classes"].astype(int),
+        strict=True,
+    ):
+        shown = [f"{names[classes[i]]} {scores[i]:.2f}" for i in range(count) if scores[i] >= 0.5]
+        print(f"{file}: {', '.join(shown) or 'nothing above 0.5'}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,95 @@
+"""Asks a server for detections, over REST: TensorFlow Serving or `retinanet-serve`."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import pathlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.data.images import read_header
+from keras_retinanet.export.signatures import BYTES
+from keras_retinanet.models.inference import Detections
+
+_TIMEOUT = 300  # seconds; the first image of a server that has not warmed up takes long
+
+
+class ServerError(ValueError):
+    """A server that cannot be reached, or refuses."""
+
+
+class ServerModel:
+    """A model behind `url`, such as "http://localhost:8501/v1/models/detector".
+
+    Args:
+        url: of the model; "/versions/N" may follow.
+        names: category names by id, see `session.read_labels`; others are called by their id.
+
+    Attributes:
+        categories: (id, name) of the categories seen so far; labels are places in it.
+
+    Raises:
+        ServerError: if the URL is none of HTTP.
+    """
+
+    def __init__(self, url: str, names: Mapping[int, str]) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ServerError(f"{url}: not the URL of a model, http://HOST:PORT/v1/models/NAME")
+        self._url = url.rstrip("/")
+        self._names = names
+        self.categories: list[tuple[int, str]] = []
+
+    def detect(self, files: Sequence[pathlib.Path]) -> Iterator[tuple[int, Detections]]:
+        """The place and the detections of each file, as `inference.detect_dataset` yields them.
+
+        Raises:
+            ServerError: if the server does not answer as one of a detector, naming the URL.
+        """
+        for place, file in enumerate(files):
+            yield (
+                place,
+                self._detections(self._ask(file.read_bytes()), read_header(file).upright_size),
+            )
+
+    def _ask(self, encoded: bytes) -> dict[str, Any]:
+        instance = {"b64": base64.b64encode(encoded).decode()}
+        body = json.dumps({"signature_name": BYTES, "instances": [instance]}).encode()
+        url = f"{self._url}:predict"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+                (answer,) = json.load(response)["predictions"]
+                return answer
+        except urllib.error.HTTPError as error:
+            text = " ".join(error.read(500).decode(errors="replace").split())
+            raise ServerError(f"{url}: the server refuses ({error.code}): {text}") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason: Any = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise ServerError(f"{url}: cannot be reached ({reason})") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ServerError(f"{url}: the answer is not that of a detector") from error
+
+    def _detections(self, answer: dict[str, Any], size: tuple[int, int]) -> Detections:
+        count = int(answer["num_detections"])
+        boxes = np.array(answer["detection_boxes"][:count], np.float32).reshape(-1, 4)
+        height, width = size
+        pixels = boxes * np.array([height, width, height, width], np.float32)
+        return {
+            "boxes": pixels[:, [1, 0, 3, 2]],
+            "scores": np.array(answer["detection_scores"][:count], np.float32),
+            "labels": np.array(
+                [self._label(int(id_)) for id_ in answer["detection_classes"][:count]], np.int32
+            ),
+        }
+
+    def _label(self, id_: int) -> int:
+        category = (id_, self._names.get(id_, f"category {id_}"))
+        if category not in self.categories:
+            self.categories.append(category)
+        return self.categories.index(category)

@@ -1,0 +1,92 @@
+"""A network with the same outputs and less to do: convolutions made ready for inference."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+    """A functional model with the same outputs in inference, fewer layers and smaller weights.
+
+    With its running statistics a batch normalisation multiplies and shifts each channel, and so
+    does a convolution with other weights. Folded are those that directly follow a `Conv2D` or
+    `DepthwiseConv2D` without activation, whose output nothing else uses, in nested models too; all
+    other layers are shared with `model`. Convolutions keep their weights in the type that they
+    compute in, so that under mixed precision none is cast for each image.
+    """
+    following = _norms_after_convolutions(model)
+    folded = {id(norm) for norm in following.values()}
+
+    def clone(layer: layers.Layer) -> layers.Layer:
+        if isinstance(layer, keras.Model):
+            return fold_batch_norm(layer)
+        if isinstance(layer, _CONVOLUTIONS):
+            return _convolution(layer, following.get(id(layer)))
+        return layer
+
+    def call(layer: layers.Layer, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        return inputs if id(layer) in folded else layer(inputs, *args, **kwargs)
+
+    result = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    # A model casts its inputs by its own policy, which the clone took from the global one.
+    result.dtype_policy = model.dtype_policy
+    return result
+
+
+def _norms_after_convolutions(model: keras.Model) -> dict[int, layers.BatchNormalization]:
+    """The batch normalisation to fold into each convolution, by the id of the latter."""
+    nodes = [n for depth in model._nodes_by_depth.values() for n in depth if not n.is_input]
+    calls = collections.Counter(id(node.operation) for node in nodes)
+    uses = collections.Counter(id(t) for node in nodes for t in node.input_tensors)
+    uses.update(id(tensor) for tensor in model.outputs)
+    found = {}
+    for node in nodes:
+        norm, (tensor, *_) = node.operation, node.input_tensors
+        convolution = tensor._keras_history.operation
+        if (
+            isinstance(norm, layers.BatchNormalization)
+            and isinstance(convolution, _CONVOLUTIONS)
+            and convolution.activation is keras.activations.linear
+            and uses[id(tensor)] == calls[id(norm)] == calls[id(convolution)] == 1
+        ):
+            found[id(convolution)] = norm
+    return found
+
+
+def _convolution(convolution: layers.Layer, norm: layers.BatchNormalization | None) -> layers.Layer:
+    """The convolution that does what `convolution` and then `norm` do."""
+    kernel = _values(convolution.kernel)
+    bias = _values(convolution.bias) if convolution.use_bias else 0.0
+    config = {**convolution.get_config(), "dtype": convolution.compute_dtype}
+    if norm is not None:
+        scale, mean, shift = _scale_mean_shift(norm)
+        # Depthwise: [height, width, channels, multiplier]; the last two are the output's channels.
+        is_depthwise = isinstance(convolution, layers.DepthwiseConv2D)
+        kernel *= scale.reshape(kernel.shape[2:]) if is_depthwise else scale
+        bias = (bias - mean) * scale + shift
+        config["use_bias"] = True
+    result = type(convolution).from_config(config)
+    result.build_from_config(convolution.get_build_config())
+    result.kernel.assign(kernel)
+    if result.use_bias:
+        result.bias.assign(bias)
+    return result
+
+
+def _scale_mean_shift(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray, Any]:
+    """What the layer does to a channel: (x - mean) * scale + shift, each [C]."""
+    scale = 1.0 / np.sqrt(_values(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        scale *= _values(norm.gamma)
+    return scale, _values(norm.moving_mean), _values(norm.beta) if norm.center else 0.0
+
+
+def _values(variable: keras.Variable) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)

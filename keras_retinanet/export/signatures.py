@@ -1,0 +1,110 @@
+"""What a server can ask of the model: the functions behind the signatures of the SavedModel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_retinanet.export.hostile_images import image_or_blank
+from keras_retinanet.geometry.boxes import normalized_yxyx
+from keras_retinanet.models.inference import detect_images, prepare_images
+from keras_retinanet.models.retinanet import RetinaNet
+
+Answer = dict[str, tf.Tensor]
+Signature = tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]
+
+PIXELS, BYTES, EXAMPLES, DEBUG = "serving_default", "serving_bytes", "serving_examples", "debug"
+
+
+def signatures(model: RetinaNet, default_signature: str) -> dict[str, Signature]:
+    """The function of each signature, by its name, and its only input.
+
+    Args:
+        model: what answers.
+        default_signature: "tensor" or "bytes", what `serving_default` takes.
+    """
+
+    def from_pixels(images: tf.Tensor) -> Answer:
+        return _detections(model, images)
+
+    def from_bytes(encoded: tf.Tensor) -> Answer:
+        return _one_by_one(model, encoded, tf.identity)
+
+    def from_examples(examples: tf.Tensor) -> Answer:
+        return _one_by_one(model, examples, _encoded_image)
+
+    def raw(images: tf.Tensor) -> Answer:
+        return _raw_heads(model, images)
+
+    def strings(name: str) -> tf.TensorSpec:
+        return tf.TensorSpec([None], tf.string, name=name)
+
+    pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")
+    is_bytes = default_signature == "bytes"
+    return {
+        PIXELS: (from_bytes, strings("input_tensor")) if is_bytes else (from_pixels, pixels),
+        BYTES: (from_bytes, strings("image_bytes")),
+        EXAMPLES: (from_examples, strings("examples")),
+        DEBUG: (raw, pixels),
+    }
+
+
+def _detections(model: RetinaNet, images: tf.Tensor) -> Answer:
+    """Detections in images uint8 [B, H, W, 3] of one size, as the signatures give them."""
+    found = detect_images(model, images)
+    sizes = tf.tile(tf.shape(images)[None, 1:3], [tf.shape(images)[0], 1])
+    # Padding rows have the label -1; id 0 stands in front so that they come out as 0.
+    ids = tf.constant([0, *(id_ for id_, _ in model.categories)], tf.float32)
+    return {
+        "num_detections": tf.cast(found["num_detections"], tf.float32),
+        "detection_boxes": normalized_yxyx(found["boxes"], sizes),
+        "detection_scores": found["scores"],
+        "detection_classes": tf.gather(ids, found["labels"] + 1),
+    }
+
+
+def _one_by_one(
+    model: RetinaNet, requests: tf.Tensor, find_image: Callable[[tf.Tensor], tf.Tensor]
+) -> Answer:
+    """Detections in encoded images [B]: their sizes differ, and none may change another's answer.
+
+    What is no image costs no run of the network and gets no detections.
+    """
+    rows = model.select_detections.max_detections
+    output = {
+        "num_detections": tf.TensorSpec([], tf.float32),
+        "detection_boxes": tf.TensorSpec([rows, 4], tf.float32),
+        "detection_scores": tf.TensorSpec([rows], tf.float32),
+        "detection_classes": tf.TensorSpec([rows], tf.float32),
+    }
+
+    def one(request: tf.Tensor) -> Answer:
+        image, is_image = image_or_blank(request, find_image)
+        return tf.cond(
+            is_image,
+            lambda: {name: value[0] for name, value in _detections(model, image[None]).items()},
+            lambda: {name: tf.zeros(spec.shape) for name, spec in output.items()},
+        )
+
+    return tf.map_fn(one, requests, fn_output_signature=output, parallel_iterations=1)
+
+
+def _encoded_image(example: tf.Tensor) -> tf.Tensor:
+    """The bytes of the image in a serialised tf.Example, as TensorFlow's detection data has it."""
+    feature = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+    return tf.io.parse_single_example(example, feature)["image/encoded"]
+
+
+def _raw_heads(model: RetinaNet, images: tf.Tensor) -> Answer:
+    """What the network says of each anchor, before threshold and NMS."""
+    prepared, size = prepare_images(images, model)
+    outputs = model.network(prepared, training=False)
+    batch = tf.shape(images)[0]
+    anchors = tf.concat(outputs["anchors"], axis=0)
+    return {
+        "class_logits": outputs["class_logits"],
+        "box_deltas": outputs["box_deltas"],
+        "anchors": tf.tile(anchors[None], [batch, 1, 1]),
+        "resized_sizes": tf.tile(tf.cast(size, tf.float32)[None], [batch, 1]),
+    }

@@ -1,0 +1,132 @@
+"""Damaged, lying and oversized files: what is decoded, what is refused, what survives."""
+
+import io
+import pathlib
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_retinanet.data.images import decode_image
+from keras_retinanet.export import hostile_images
+from tests.export.make import encode, photograph
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def decode(contents, monkeypatch=None, limit=None):
+    """What the graph makes of the bytes where images may take `limit` bytes."""
+    if limit is not None:
+        monkeypatch.setattr(hostile_images, "MAX_BYTES", limit)
+    image, is_image = tf.function(hostile_images.image_or_blank)(tf.constant(contents))
+    assert is_image or image.shape == (1, 1, 3)
+    return image.numpy() if is_image else None
+
+
+def animation(*sizes):
+    """A GIF of frames with these sides, none of which repeats another."""
+    frames = []
+    for seed, side in enumerate(sizes):
+        single = encode(photograph(side, side, seed), "GIF")
+        frames.append(Image.open(io.BytesIO(single)))
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("GIF", {}),
+        ("BMP", {}),
+    ],
+)
+def test_an_image_is_read_up_to_the_limit_and_not_above(kind, options, monkeypatch):
+    encoded = encode(photograph(60, 100), kind, **options)
+    bytes_held = 60 * 100 * 3
+    expected = decode_image(encoded).numpy()
+    np.testing.assert_array_equal(decode(encoded, monkeypatch, bytes_held), expected)
+    assert decode(encoded, monkeypatch, bytes_held - 1) is None
+
+
+def test_all_frames_of_an_animation_count(monkeypatch):
+    encoded = animation(50, 50, 50, 50, 50)
+    assert Image.open(io.BytesIO(encoded)).n_frames == 5
+    bytes_held = 5 * 50 * 50  # a byte to a pixel, more than the 3 * 50 * 50 of the one image wanted
+    expected = decode_image(encoded).numpy()
+    np.testing.assert_array_equal(decode(encoded, monkeypatch, bytes_held), expected)
+    assert decode(encoded, monkeypatch, bytes_held - 1) is None
+
+
+def test_a_long_animation_with_comments_is_walked_through():
+    single = encode(photograph(100, 100), "GIF")
+    start = single.index(b"\x2c", 13 + 3 * 256)
+    comment = b"\x21\xfe" + (b"\xff" + b"," * 255) * 3 + b"\x05,;,!;\x00"
+    encoded = single[:start] + (comment + single[start:-1]) * 200 + b";"
+    np.testing.assert_array_equal(decode(encoded), decode_image(encoded).numpy())
+
+
+def png_header(width, height):
+    encoded = bytearray(encode(np.zeros((4, 4, 3), np.uint8), "PNG"))
+    struct.pack_into(">II", encoded, 16, width, height)
+    return bytes(encoded)
+
+
+def jpeg_header(width, height):
+    encoded = bytearray(encode(np.zeros((4, 4, 3), np.uint8), "JPEG"))
+    struct.pack_into(">HH", encoded, encoded.index(b"\xff\xc0") + 5, height, width)
+    return bytes(encoded)
+
+
+def bmp_header(width, height):
+    encoded = bytearray(encode(np.zeros((4, 4, 3), np.uint8), "BMP"))
+    struct.pack_into("<ii", encoded, 18, width, height)
+    return bytes(encoded)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b"",
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"GIF89a" + bytes(1000),
+        b"BM",
+        b"BM" + bytes(100),
+        b"no image at all",
+        png_header(30_000, 30_000),
+        png_header(0, 0),
+        jpeg_header(65_500, 65_500),
+        bmp_header(2**31 - 1, -(2**31)),  # their product has 62 bits
+        bmp_header(4, 0),
+        encode(photograph(8, 8), "WEBP"),  # TensorFlow reads it, our reader of files does not
+        encode(photograph(8, 8), "PNG")[:-30],
+    ],
+)
+def test_what_is_no_image_or_says_it_is_huge_gives_nothing(contents):
+    assert decode(contents) is None
+
+
+def test_a_gif_of_a_million_tiny_blocks_is_given_up():
+    single = encode(photograph(20, 20), "GIF")
+    assert decode(single[:-2] + b"\x01a" * 500_000 + b"\x00;") is None
+
+
+@pytest.mark.slow
+def test_two_hundred_damaged_images_harm_nothing(export):
+    script = ROOT / "benchmarks" / "hostile_images.py"
+    process = subprocess.run(
+        [sys.executable, script, export / "1", "--count", "200"],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "200 damaged images" in process.stdout and "0 wrong answers" in process.stdout
