@@ -43,7 +43,14 @@ setuptools.setup(
     ],
     extras_require={
         "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
-        "dev": ["hypothesis>=6.100", "mypy>=1.15", "pre-commit>=4", "pytest>=8", "ruff>=0.11"],
+        "dev": [
+            "hypothesis>=6.100",
+            "mypy>=1.15",
+            "pre-commit>=4",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.11",
+        ],
         "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={

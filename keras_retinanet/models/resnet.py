@@ -18,6 +18,7 @@ import keras
 from keras import layers
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
+from keras_retinanet.layers.grouped_convolution import GroupedConvolution
 
 BOTTLENECK_EXPANSION = 4
 
@@ -98,7 +99,8 @@ def _convolution(
     if stride > 1 and size > 1:
         x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
     padding = "same" if stride == 1 else "valid"
-    return layers.Conv2D(
+    convolution = layers.Conv2D if groups == 1 else GroupedConvolution
+    return convolution(
         filters,
         size,
         strides=stride,

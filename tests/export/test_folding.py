@@ -81,7 +81,9 @@ def test_what_cannot_be_folded_stays():
     np.testing.assert_allclose(folded(batch), model(batch, training=False), atol=1e-5)
 
 
-@pytest.mark.parametrize("backbone", ["resnet10_w32", "resnet50", "keras:MobileNetV2"])
+@pytest.mark.parametrize(
+    "backbone", ["resnet10_w32", "resnet50", "resnext50_32x4d_w16", "keras:MobileNetV2"]
+)
 def test_a_detector_in_float32_keeps_its_logits(backbone):
     model = small_model(backbone=backbone, head_norm="batch")
     shuffle_statistics(model)
