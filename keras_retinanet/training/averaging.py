@@ -15,7 +15,7 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     Does nothing for an optimizer without averages.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if optimizer is None or not optimizer.use_ema or not int(optimizer.iterations):
+    if optimizer is None or not optimizer.use_ema or not optimizer.iterations.numpy():
         yield
         return
     variables = optimizer._trainable_variables

@@ -173,7 +173,7 @@ class RunRecorder(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         steps = self.progress.step - self._first_step
         seconds = time.monotonic() - self._epoch_start
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate.numpy())
         logs["images_per_second"] = steps * self.batch_size / max(seconds, 1e-9)
         before = time.monotonic()
         self.evaluation.on_epoch_end(epoch, logs)

@@ -143,7 +143,7 @@ def test_stretching_fills_the_square_and_takes_the_boxes_along(tmp_path):
     options = AugmentSettings(128, 128, flip=False, stretch=True)
     rng = np.random.default_rng(0)
     plan = plan_batch(dataset, dataset.sizes, np.array([1, 2]), options, rng)
-    np.testing.assert_array_equal(plan.sizes, [[128, 128], [128, 128]])
+    np.testing.assert_array_equal(plan.sizes, [[[128, 128]], [[128, 128]]])
     np.testing.assert_array_equal(plan.canvas, [128, 128])
     for row, index in enumerate([1, 2]):
         boxes = dataset.boxes[dataset.rows(index)]

@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 import keras_retinanet as kr
+from keras_retinanet.training.averaging import averaged_weights
+from tests.data_room.make import write_coco
 
 
 def make_model(**settings):
@@ -219,3 +221,43 @@ def test_optimizer_and_losses_are_saved_with_a_compiled_model(tmp_path):
     for a, b in zip(model.trainable_variables, again.trainable_variables, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6, err_msg=a.path)
     assert first["loss"] > 0
+
+
+@pytest.mark.slow
+def test_pipeline_averages_and_evaluation_on_two_replicas(tmp_path):
+    data = kr.read_coco(*write_coco(tmp_path / "data", count=8))
+
+    def run(strategy):
+        with strategy.scope():
+            keras.utils.set_random_seed(1)
+            model = kr.RetinaNet(
+                2,
+                backbone="resnet10_w32",
+                backbone_norm="frozen",
+                pyramid_channels=16,
+                head_depth=1,
+                categories=[(c.id, c.name) for c in data.categories],
+                min_side=64,
+                max_side=96,
+                score_threshold=0.0,
+            )
+            model.compile(keras.optimizers.SGD(0.02, momentum=0.9, use_ema=True, ema_momentum=0.5))
+        batches = kr.training_batches(
+            data, kr.AugmentSettings(64, 96), batch_size=4, padding_color=model.padding_color
+        )
+        evaluation = kr.callbacks.CocoEvaluation(data)
+        model.fit(batches, steps_per_epoch=3, epochs=1, verbose=0, callbacks=[evaluation])
+        with averaged_weights(model):
+            averages = [variable.numpy() for variable in model.trainable_variables]
+        return averages, evaluation.metrics
+
+    one, one_metrics = run(tf.distribute.get_strategy())
+    two, two_metrics = run(
+        tf.distribute.MirroredStrategy(
+            ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+        )
+    )
+    for single, mirrored in zip(one, two, strict=True):
+        np.testing.assert_allclose(single, mirrored, atol=1e-4 * (np.abs(single).max() + 1e-12))
+    assert one_metrics.AR100 == pytest.approx(two_metrics.AR100, abs=0.02)
+    assert one_metrics.AR100 > 0
