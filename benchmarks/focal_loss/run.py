@@ -40,7 +40,7 @@ def train(row: Row, seed: int, steps: int, output: pathlib.Path) -> float:
 
 
 def line(row: Row, scores: list[float]) -> str:
-    """The row as Markdown: mean, and half the range of the seeds where there are several."""
+    """The row as Markdown: the mean, and each seed's AP where there are several."""
     shown = f"{100 * statistics.mean(scores):.1f}"
     if len(scores) > 1:
         shown += f" ({', '.join(f'{100 * score:.1f}' for score in scores)})"
