@@ -41,8 +41,8 @@ class ModelConfig:
     """See `models.retinanet.RetinaNet`.
 
     Weights "none" starts at random. Those of a detector ("coco_v1", "coco_v2", a `.keras` file)
-    bring their settings along: setting them clears what was set of `model` before, and what is
-    left at its default here is as they have it.
+    bring their settings along: setting them clears what was set of `model` before, and what neither
+    recipe nor command line set after that, of `model` and of `inference`, is as they have it.
     """
 
     backbone: str = "resnet50"
@@ -159,12 +159,25 @@ class InferenceConfig:
 
 @dataclasses.dataclass
 class Config:
-    """All settings of a run."""
+    """All settings of a run.
+
+    Attributes:
+        given: the keys that recipe and command line set, a default typed out among them. No setting
+            itself: it is neither written nor compared.
+    """
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     inference: InferenceConfig = dataclasses.field(default_factory=InferenceConfig)
+    given: frozenset[str] = dataclasses.field(
+        default=frozenset(), compare=False, metadata={"omegaconf_ignore": True}
+    )
+
+    @property
+    def starts_from_file(self) -> bool:
+        """Whether `model.weights` names a detector or a file, which may bring settings along."""
+        return _brings_settings(self.model.weights)
 
 
 # Choices of a recipe; anything else is an error when the recipe is read, not an hour later.
@@ -210,7 +223,7 @@ def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
 
     A value is read as YAML, except for settings that are text: those are taken as typed. Setting
     one of train.steps, train.epochs and train.minutes clears the others; a model.weights that names
-    a detector clears what the recipe sets of `model`.
+    another detector than the recipe clears what that sets of `model`.
 
     Args:
         name_or_file: a name in configs/, or a YAML file.
@@ -227,10 +240,12 @@ def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(
             f"{file}: not a YAML file of settings ({error})".replace("\n", " ")
         ) from error
-    _apply(config, settings, str(file))
-    _apply(config, [_parse(override) for override in overrides], "the command line")
+    given: set[str] = set()
+    _apply(config, settings, str(file), given)
+    _apply(config, [_parse(override) for override in overrides], "the command line", given)
     _check(config)
-    return typing.cast(Config, OmegaConf.to_object(config))
+    loaded = typing.cast(Config, OmegaConf.to_object(config))
+    return dataclasses.replace(loaded, given=frozenset(given))
 
 
 def save_config(config: Config, file: pathlib.Path) -> None:
@@ -261,7 +276,11 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 def _fields(group: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The dotted key and the type of each setting."""
-    for key, kind in typing.get_type_hints(group).items():
+    hints = typing.get_type_hints(group)
+    for field in dataclasses.fields(group):
+        key, kind = field.name, hints[field.name]
+        if field.metadata.get("omegaconf_ignore"):
+            continue
         if dataclasses.is_dataclass(kind):
             yield from _fields(typing.cast(type, kind), f"{prefix}{key}.")
         else:
@@ -301,14 +320,17 @@ def _parse(override: str) -> tuple[str, Any]:
         raise ConfigError(f"{key}={text}: not a value that YAML can read") from error
 
 
-def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str) -> None:
+def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str, given: set[str]) -> None:
+    """Lays `settings` over `config` and adds their keys to `given`."""
     durations = [k for k, v in settings if k in _duration_keys() and v is not None]
     if len(set(durations)) > 1:
         raise ConfigError(f"{source}: set one of {', '.join(_duration_keys())}, not two")
     if durations:
         OmegaConf.update(config, "train", dict.fromkeys(_DURATIONS), merge=True)
-    if dict(settings).get("model.weights", "none") not in ("none", "imagenet"):
+    weights = dict(settings).get("model.weights", "none")
+    if _brings_settings(weights) and weights != config.model.weights:
         config.model = ModelConfig()
+        given -= {key for key in given if key.startswith("model.")}
     for key, value in settings:
         if key not in _TYPES:
             raise ConfigError(f"{source}: there is no setting {key!r}{_nearest(key, list(_TYPES))}")
@@ -316,6 +338,11 @@ def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str) -> Non
             OmegaConf.update(config, key, value)
         except OmegaConfBaseException as error:
             raise ConfigError(f"{source}: {key}={value}: {str(error).splitlines()[0]}") from error
+        given.add(key)
+
+
+def _brings_settings(weights: str) -> bool:
+    return weights not in ("none", "imagenet")
 
 
 def _duration_keys() -> list[str]:

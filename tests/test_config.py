@@ -99,6 +99,31 @@ def test_one_duration_clears_the_others():
     assert (config.train.steps, config.train.epochs, config.train.minutes) == (None, None, 1.5)
 
 
+def test_what_is_given_is_known_and_no_setting_itself(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("model: {head_depth: 4, anchors: {offset: 0.5}}\n")
+    config = load_config(str(file), ["inference.max_detections=100"])
+    assert config.given == {
+        "model.head_depth",
+        "model.anchors.offset",
+        "inference.max_detections",
+    }
+    assert config == load_config(str(file))
+    save_config(config, tmp_path / "saved.yaml")
+    assert "given" not in (tmp_path / "saved.yaml").read_text()
+    with pytest.raises(ConfigError, match="no setting 'given'"):
+        load_config(str(file), ["given=[]"])
+
+
+def test_the_same_weights_once_more_clear_nothing(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("model: {weights: m.keras, head_depth: 2}\n")
+    assert load_config(str(file), ["model.weights=m.keras"]).model.head_depth == 2
+    config = load_config(str(file), ["model.weights=n.keras"])
+    assert config.model.head_depth == 4
+    assert config.given == {"model.weights"}
+
+
 def test_weights_of_a_detector_clear_the_recipes_model():
     config = load_config("custom", ["model.weights=coco_v2", "model.backbone_norm=sync"])
     assert (config.model.weights, config.model.backbone) == ("coco_v2", "resnet50")

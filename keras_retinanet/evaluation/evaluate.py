@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.dataset import DataError, DetectionDataset
 from keras_retinanet.data.pipeline import image_stream
 from keras_retinanet.evaluation.coco_metrics import CocoEvaluator
 from keras_retinanet.models.inference import detect_dataset
 from keras_retinanet.models.retinanet import RetinaNet
+
+
+def check_categories(model: RetinaNet, dataset: DetectionDataset) -> None:
+    """Raises DataError unless the model and the data set have the same categories in one order."""
+    known = [(category.id, category.name) for category in dataset.categories]
+    if known != list(model.categories):
+        raise DataError(
+            f"{dataset.name} has the categories {known[:5]}, the model was trained on "
+            f"{list(model.categories)[:5]}; ids and names must be the same"
+        )
 
 
 def detect_all(model: RetinaNet, dataset: DetectionDataset) -> tuple[CocoEvaluator, Iterator[int]]:

@@ -11,7 +11,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_retinanet.config import Config, DataConfig, DataPart, InferenceConfig, ModelConfig
+from keras_retinanet.config import (
+    AnchorConfig,
+    Config,
+    DataConfig,
+    DataPart,
+    InferenceConfig,
+    ModelConfig,
+)
 from keras_retinanet.data.augment import AugmentSettings
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource, read_dataset
@@ -111,30 +118,81 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
     Raises:
         ValueError: as `RetinaNet`.
     """
-    settings = _changed(config.model) | _changed(config.inference)
+    settings = _chosen(config, "model") | _chosen(config, "inference")
     if "anchors" in settings:
-        settings["anchors"] = AnchorSettings(**dataclasses.asdict(config.model.anchors))
+        settings["anchors"] = anchor_settings(config.model)
+    if settings.get("weights") == "none":
+        settings["weights"] = None
     return RetinaNet(
         num_classes=len(dataset.categories),
         categories=[(category.id, category.name) for category in dataset.categories],
-        min_side=config.data.min_side,
-        max_side=config.data.max_side,
-        stretch=config.data.stretch,
-        dtype=config.train.precision,
+        **_run_settings(config),
         **settings,
     )
 
 
-def _changed(group: ModelConfig | InferenceConfig) -> dict[str, Any]:
-    """The settings that differ from their defaults, which `RetinaNet` has too.
+def rebuild_model(config: Config, stored: dict[str, Any]) -> RetinaNet:
+    """The model of a run that goes on, without the weights that it started from.
 
-    What is left at its default is for the weights of a detector to decide.
+    Args:
+        config: what inference, the sizes of images and the precision are taken from.
+        stored: `RetinaNet.get_config` of the model, which has all the rest.
     """
+    inference = dataclasses.asdict(config.inference)
+    return RetinaNet.from_config({**stored, **_run_settings(config), **inference})
+
+
+def resolve_model(config: Config, model: RetinaNet) -> Config:
+    """`config` with the settings that `model` has, whoever decided them: a recipe or its weights.
+
+    A backbone of the user's own is called by its name.
+    """
+    values = dict(model.settings)
+    values["backbone"] = getattr(values["backbone"], "name", values["backbone"])
+    anchors = dataclasses.asdict(values["anchors"])
+    values["anchors"] = AnchorConfig(
+        **{key: list(v) if isinstance(v, tuple) else v for key, v in anchors.items()}
+    )
+
+    def filled(group: Any) -> Any:
+        names = {field.name for field in dataclasses.fields(group)} & set(values)
+        return dataclasses.replace(group, **{name: values[name] for name in names})
+
+    return dataclasses.replace(
+        config, model=filled(config.model), inference=filled(config.inference)
+    )
+
+
+def anchor_settings(model: ModelConfig) -> AnchorSettings:
+    """The anchors that a recipe describes."""
+    return AnchorSettings(**dataclasses.asdict(model.anchors))
+
+
+def _run_settings(config: Config) -> dict[str, Any]:
+    """The arguments of `RetinaNet` that no weights decide."""
+    return {
+        "min_side": config.data.min_side,
+        "max_side": config.data.max_side,
+        "stretch": config.data.stretch,
+        "dtype": config.train.precision,
+    }
+
+
+def _chosen(config: Config, name: str) -> dict[str, Any]:
+    """The settings of `config.model` or `config.inference` that `RetinaNet` is to be made with.
+
+    All of them, unless it starts from weights that bring their own: then those that were given, or
+    set to another value than the default by a program.
+    """
+    group: ModelConfig | InferenceConfig = getattr(config, name)
     default = type(group)()
+    given = {key.split(".")[1] for key in config.given if key.startswith(f"{name}.")}
     return {
         field.name: getattr(group, field.name)
         for field in dataclasses.fields(group)
-        if getattr(group, field.name) != getattr(default, field.name)
+        if not config.starts_from_file
+        or field.name in given
+        or getattr(group, field.name) != getattr(default, field.name)
     }
 
 

@@ -10,6 +10,7 @@ import pathlib
 import platform
 import sys
 from importlib import metadata
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -35,7 +36,11 @@ class RunFolderError(ValueError):
 
 @dataclasses.dataclass
 class RunState:
-    """What a resumed run goes on from; the weights and the optimizer lie in the file `weights`."""
+    """What a resumed run goes on from, in backup/state.json.
+
+    The weights and the optimizer lie beside it in the file `weights`; `model` is the `get_config`
+    of the model, so that nothing is needed of what it started from.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -45,6 +50,7 @@ class RunState:
     best_ap: float = -1.0
     finished: bool = False
     weights: str = ""
+    model: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +139,8 @@ class RunFolder:
         state.weights = f"step-{state.step}.weights.h5"
         with write_atomically(self.backup / state.weights) as temporary:
             model.save_weights(temporary)
-        write_json(self.backup / "state.json", dataclasses.asdict(state))
+        state.model = model.get_config()
+        write_json(self.backup / "state.json", vars(state))
         for file in self.backup.glob("*.weights.h5"):
             if file.name != state.weights:
                 file.unlink()

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_retinanet.config import Config, load_config
+from keras_retinanet.config import Config, ConfigError, load_config
 from keras_retinanet.data.coverage import coverage_line
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import unreadable
@@ -24,7 +24,7 @@ from keras_retinanet.data.pipeline import (
 )
 from keras_retinanet.evaluation.coco_metrics import CocoMetrics
 from keras_retinanet.evaluation.drawing import draw_comparison
-from keras_retinanet.layers.anchors import AnchorSettings
+from keras_retinanet.evaluation.evaluate import check_categories
 from keras_retinanet.models.inference import detect_dataset
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import (
@@ -34,6 +34,8 @@ from keras_retinanet.training.build import (
     choose_strategy,
     compile_model,
     load_datasets,
+    rebuild_model,
+    resolve_model,
     resolve_precision,
 )
 from keras_retinanet.training.callbacks import (
@@ -85,8 +87,14 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
     folder = RunFolder(pathlib.Path(output_dir))
     state = folder.load_state()
     assert state is not None, "check load_state first"
+    before = load_config(str(folder.config))
     config = _resolve(load_config(str(folder.config), overrides))
-    if state.finished and config == load_config(str(folder.config)):
+    if state.weights and config.model != before.model:
+        raise ConfigError(
+            f"the model of the run in {folder.root} cannot change ({_changed(config, before)}); "
+            "start another run in another --output_dir"
+        )
+    if state.finished and config == before:
         say(
             f"the run in {folder.root} is finished: {state.step} steps, best AP {state.best_ap:.3f}"
         )
@@ -110,11 +118,12 @@ def _run(
         f"{len(train_part)} training and {len(val_part)} validation images, "
         f"{len(train_part.categories)} classes"
     )
-    anchors = AnchorSettings(**dataclasses.asdict(config.model.anchors))
-    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
     with strategy.scope():
-        model = build_model(config, train_part)
+        model = _model(config, state, train_part)
         compile_model(model, config)
+    config = resolve_model(config, model)
+    anchors = model.settings["anchors"]
+    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
     # A broken validation image would end the run at its first evaluation, perhaps hours later.
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
@@ -148,6 +157,21 @@ def _run(
 def _resolve(config: Config) -> Config:
     precision = resolve_precision(config.train.precision)
     return dataclasses.replace(config, train=dataclasses.replace(config.train, precision=precision))
+
+
+def _changed(config: Config, before: Config) -> str:
+    """The settings of the model that differ, as they were typed."""
+    now, then = dataclasses.asdict(config.model), dataclasses.asdict(before.model)
+    return ", ".join(f"model.{key}={now[key]}" for key in now if now[key] != then[key])
+
+
+def _model(config: Config, state: RunState, dataset: DetectionDataset) -> RetinaNet:
+    """A new run's from its recipe; that of a run which goes on as it was backed up."""
+    if not state.weights:
+        return build_model(config, dataset)
+    model = rebuild_model(config, state.model)
+    check_categories(model, dataset)
+    return model
 
 
 def _check_batch(config: Config, strategy: tf.distribute.Strategy) -> None:
