@@ -149,10 +149,9 @@ def resolve_model(config: Config, model: RetinaNet) -> Config:
     """
     values = dict(model.settings)
     values["backbone"] = getattr(values["backbone"], "name", values["backbone"])
-    anchors = dataclasses.asdict(values["anchors"])
-    values["anchors"] = AnchorConfig(
-        **{key: list(v) if isinstance(v, tuple) else v for key, v in anchors.items()}
-    )
+    anchors: dict[str, Any] = dataclasses.asdict(values["anchors"])
+    anchors = {key: list(v) if isinstance(v, tuple) else v for key, v in anchors.items()}
+    values["anchors"] = AnchorConfig(**anchors)
 
     def filled(group: Any) -> Any:
         names = {field.name for field in dataclasses.fields(group)} & set(values)

@@ -71,7 +71,7 @@ def train(config: Config, output_dir: str, *, say: Say = print) -> CocoMetrics:
     """
     folder = RunFolder(pathlib.Path(output_dir))
     folder.check_free()
-    return _run(_resolve(config), folder, RunState(), is_new=True, say=say)
+    return _run(_resolve(config), folder, RunState(), say=say)
 
 
 def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMetrics | None:
@@ -101,12 +101,10 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
         return None
     state.finished = False
     say(f"resuming {folder.root} at epoch {state.epoch + 1}, step {state.step}")
-    return _run(config, folder, state, is_new=False, say=say)
+    return _run(config, folder, state, say=say)
 
 
-def _run(
-    config: Config, folder: RunFolder, state: RunState, *, is_new: bool, say: Say
-) -> CocoMetrics:
+def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> CocoMetrics:
     strategy, devices = choose_strategy()
     say(f"devices: {', '.join(devices)}; precision {config.train.precision}")
     _check_batch(config, strategy)
@@ -131,11 +129,11 @@ def _run(
         batches = _batches(config, model, train_part, state.step)
     except tf.errors.InvalidArgumentError as error:
         raise _undecodable([train_part], error) from error
-    if is_new:
-        folder.create(config, devices)
-    else:
+    if state.weights:
         folder.restore(model, state)
-        folder.drop_rows_after(state.epoch)
+    else:
+        folder.create(config, devices)
+    folder.drop_rows_after(state.epoch)
     recorder = _recorder(config, folder, state, train_part, val_part)
     recorder.set_model(model)
     try:
