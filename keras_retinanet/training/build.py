@@ -17,6 +17,8 @@ from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource, read_dataset
 from keras_retinanet.layers.anchors import AnchorSettings
 from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
+from keras_retinanet.models.backbones import image_normalization
+from keras_retinanet.models.pretrained import load_weights
 from keras_retinanet.models.retinanet import RetinaNet
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
@@ -168,6 +170,22 @@ def base_learning_rate(config: Config) -> float:
     """The rate of the recipe scaled to its batch (Goyal et al. 2017: linearly)."""
     train = config.train
     return train.learning_rate * train.batch_size / train.reference_batch
+
+
+def anchors_and_padding(model: ModelConfig) -> tuple[AnchorSettings, tuple[float, ...]]:
+    """The anchors and the padding colour that `build_model` will give, without building it.
+
+    Those of the weights where they are of a detector: training refuses to contradict them.
+
+    Raises:
+        ValueError: if the backbone or the weights do not exist or cannot be had.
+        ImportError: if PyTorch is needed to read published weights and missing.
+    """
+    bare = model.weights in ("none", "imagenet")
+    theirs = {} if bare else load_weights(model.weights).settings
+    ours = AnchorSettings(**dataclasses.asdict(model.anchors))
+    normalize = image_normalization(theirs.get("backbone", model.backbone))
+    return theirs.get("anchors", ours), normalize.padding_color
 
 
 def resolve_precision(precision: str) -> str:

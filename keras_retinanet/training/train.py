@@ -24,7 +24,6 @@ from keras_retinanet.data.pipeline import (
 )
 from keras_retinanet.evaluation.coco_metrics import CocoMetrics
 from keras_retinanet.evaluation.drawing import draw_comparison
-from keras_retinanet.layers.anchors import AnchorSettings
 from keras_retinanet.models.inference import detect_dataset
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import (
@@ -110,11 +109,11 @@ def _run(
         f"{len(train_part)} training and {len(val_part)} validation images, "
         f"{len(train_part.categories)} classes"
     )
-    anchors = AnchorSettings(**dataclasses.asdict(config.model.anchors))
-    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
     with strategy.scope():
         model = build_model(config, train_part)
         compile_model(model, config)
+    anchors = model.settings["anchors"]
+    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
     # A broken validation image would end the run at its first evaluation, perhaps hours later.
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
