@@ -56,6 +56,11 @@ class ModelConfig:
     p6_from: str = "c5"
     anchors: AnchorConfig = dataclasses.field(default_factory=AnchorConfig)
 
+    @property
+    def starts_from_file(self) -> bool:
+        """Whether `weights` names a detector or a file, which may bring settings along."""
+        return _brings_settings(self.weights)
+
 
 @dataclasses.dataclass
 class DataPart:
@@ -173,11 +178,6 @@ class Config:
     given: frozenset[str] = dataclasses.field(
         default=frozenset(), compare=False, metadata={"omegaconf_ignore": True}
     )
-
-    @property
-    def starts_from_file(self) -> bool:
-        """Whether `model.weights` names a detector or a file, which may bring settings along."""
-        return _brings_settings(self.model.weights)
 
 
 # Choices of a recipe; anything else is an error when the recipe is read, not an hour later.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import pathlib
 
@@ -16,8 +15,7 @@ from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.report import make_report, report_lines
 from keras_retinanet.evaluation.data_page import write_page
 from keras_retinanet.files import write_json
-from keras_retinanet.layers.anchors import AnchorSettings
-from keras_retinanet.training.build import has_val, load_part
+from keras_retinanet.training.build import anchors_and_padding, has_val, load_part
 
 USAGE = """Lists every fault of a data set, and says how well the anchors fit its objects.
 
@@ -40,13 +38,14 @@ flags.DEFINE_bool(
 
 def main(overrides: list[str]) -> int:
     config = load_config(FLAGS.config, overrides)
+    anchors, _ = anchors_and_padding(config.model)
     parts, findings = _read(config.data)
     total = sum(map(len, parts.values()))
     with tqdm.tqdm(total=total, unit="image", disable=None) as bar:
         report = make_report(
             parts,
             findings,
-            AnchorSettings(**dataclasses.asdict(config.model.anchors)),
+            anchors,
             config.data.min_side,
             config.data.max_side,
             fit=FLAGS.fit_anchors,

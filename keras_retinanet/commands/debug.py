@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
 from absl import flags
@@ -13,9 +12,7 @@ from keras_retinanet.config import load_config
 from keras_retinanet.data.pipeline import training_batches
 from keras_retinanet.evaluation.training_view import draw_targets, training_anchors
 from keras_retinanet.files import write_atomically
-from keras_retinanet.layers.anchors import AnchorSettings
-from keras_retinanet.models.backbones import image_normalization
-from keras_retinanet.training.build import augment_settings, load_datasets
+from keras_retinanet.training.build import anchors_and_padding, augment_settings, load_datasets
 
 USAGE = """Draws training pictures as the model will see them: resized, varied, with their boxes.
 
@@ -37,12 +34,12 @@ def main(overrides: list[str]) -> int:
     train, _, notes = load_datasets(config.data, config.train.seed)
     for note in notes:
         print(note)
-    anchors = AnchorSettings(**dataclasses.asdict(config.model.anchors))
+    anchors, padding_color = anchors_and_padding(config.model)
     batches = training_batches(
         train,
         augment_settings(config.data),
         batch_size=1,
-        padding_color=image_normalization(config.model.backbone).padding_color,
+        padding_color=padding_color,
         seed=config.train.seed,
     )
     output = pathlib.Path(FLAGS.output_dir)

@@ -61,8 +61,8 @@ class RetinaNet(TrainableDetector):
         anchors: see `AnchorSettings`.
         box_coding: what the box subnet predicts, "centers" (the paper) or "corners", see
             `DecodeBoxes`.
-        categories: (id, name) of each class as the data set has them; by default 1, 2, ... and
-            "class 1", ...
+        categories: (id, name) of each class, such as the `categories` of a data set; by default
+            1, 2, ... and "class 1", ...
         min_side, max_side, round_sides, stretch: the image size rule of `detect`, see
             `data.resize.resized_size`.
         size_divisor: `detect` pads the sides to a multiple of it.

@@ -24,6 +24,8 @@ from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource, read_dataset
 from keras_retinanet.layers.anchors import AnchorSettings
 from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
+from keras_retinanet.models.backbones import image_normalization
+from keras_retinanet.models.pretrained import load_weights
 from keras_retinanet.models.retinanet import RetinaNet
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
@@ -120,7 +122,7 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
     """
     settings = _chosen(config, "model") | _chosen(config, "inference")
     if "anchors" in settings:
-        settings["anchors"] = anchor_settings(config.model)
+        settings["anchors"] = _anchors(config.model)
     if settings.get("weights") == "none":
         settings["weights"] = None
     return RetinaNet(
@@ -162,7 +164,7 @@ def resolve_model(config: Config, model: RetinaNet) -> Config:
     )
 
 
-def anchor_settings(model: ModelConfig) -> AnchorSettings:
+def _anchors(model: ModelConfig) -> AnchorSettings:
     """The anchors that a recipe describes."""
     return AnchorSettings(**dataclasses.asdict(model.anchors))
 
@@ -189,7 +191,7 @@ def _chosen(config: Config, name: str) -> dict[str, Any]:
     return {
         field.name: getattr(group, field.name)
         for field in dataclasses.fields(group)
-        if not config.starts_from_file
+        if not config.model.starts_from_file
         or field.name in given
         or getattr(group, field.name) != getattr(default, field.name)
     }
@@ -225,6 +227,20 @@ def base_learning_rate(config: Config) -> float:
     """The rate of the recipe scaled to its batch (Goyal et al. 2017: linearly)."""
     train = config.train
     return train.learning_rate * train.batch_size / train.reference_batch
+
+
+def anchors_and_padding(model: ModelConfig) -> tuple[AnchorSettings, tuple[float, ...]]:
+    """The anchors and the padding colour that `build_model` will give, without building it.
+
+    Those of the weights where they are of a detector: training refuses to contradict them.
+
+    Raises:
+        ValueError: if the backbone or the weights do not exist or cannot be had.
+        ImportError: if PyTorch is needed to read published weights and missing.
+    """
+    theirs = load_weights(model.weights).settings if model.starts_from_file else {}
+    normalize = image_normalization(theirs.get("backbone", model.backbone))
+    return theirs.get("anchors", _anchors(model)), normalize.padding_color
 
 
 def resolve_precision(precision: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import keras_retinanet as kr
 from keras_retinanet.config import load_config
 from tests.commands.here import error_here, run_here
 from tests.commands.test_commands import data_arguments, run
@@ -68,6 +69,21 @@ def test_two_parts_the_page_and_better_anchors(tmp_path):
     assert page.count("data:image/png") == 3  # the plots
     assert page.count("data:image/jpeg") == len(report["counts"]) >= 2  # examples of each kind
     assert "the same image as" in page and "http" not in page
+
+
+def test_anchors_are_those_of_the_weights(tmp_path):
+    write_coco(tmp_path / "data", count=6)
+    anchors = kr.AnchorSettings(sizes=(9, 18, 36, 72, 144), whole_pixels=True, fit_strides=True)
+    settings = {"backbone": "resnet10_w32", "pyramid_channels": 32, "head_depth": 1}
+    kr.RetinaNet(5, **settings, anchors=anchors).save(tmp_path / "m.keras")
+    words = ("model.weights=m.keras", *data_arguments("data"))
+    run_here("check", "--config", "small", "--json", "r.json", *words, cwd=tmp_path)
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["anchors"]["settings"][0] == "model.anchors.sizes=[9,18,36,72,144]"
+    words = ("model.weights=n.keras", *data_arguments("data"))
+    for command in (["check"], ["debug", "--output_dir", "seen"]):
+        assert "there is no file of weights n.keras" in error_here(*command, *words, cwd=tmp_path)
+    assert not (tmp_path / "seen").exists()
 
 
 def test_a_validation_part_with_other_classes(tmp_path):

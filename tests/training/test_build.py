@@ -11,6 +11,7 @@ import keras_retinanet as kr
 from keras_retinanet.config import InferenceConfig, ModelConfig, load_config, save_config
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.training.build import (
+    anchors_and_padding,
     build_model,
     compile_model,
     rebuild_model,
@@ -69,6 +70,24 @@ def test_published_recipes_are_built(dataset, name, backbone, max_detections):
         assert model.stretch and model.settings["frozen_stages"] == 2
         assert (model.box_loss.beta, model.optimizer.weight_decay) == (0.0, 0.0)
         assert float(model.optimizer.learning_rate) == pytest.approx(1e-4)
+
+
+def test_anchors_and_padding_are_known_before_the_model_is_built(dataset, tmp_path):
+    theirs = kr.AnchorSettings(sizes=(16, 32, 64, 128, 256), whole_pixels=True)
+    caffe = {**TINY, "backbone": "resnet50_caffe_w8"}
+    kr.RetinaNet(5, **caffe, anchors=theirs).save(tmp_path / "m.keras")
+    for overrides, color in (
+        (["model.weights=none"], (123.675, 116.28, 103.53)),
+        (["model.backbone=keras:ResNet50", "model.weights=imagenet"], (123.68, 116.779, 103.939)),
+        ([f"model.weights={tmp_path / 'm.keras'}"], (123.68, 116.779, 103.939)),
+    ):
+        config = load_config("small", [*overrides, "train.precision=float32"])
+        anchors, padding = anchors_and_padding(config.model)
+        assert padding == color
+        if config.model.weights != "imagenet":
+            model = build_model(config, dataset)
+            assert (anchors, padding) == (model.settings["anchors"], model.padding_color)
+    assert anchors == theirs
 
 
 def test_a_recipe_starts_from_a_model_of_another_shape(dataset, tmp_path):
