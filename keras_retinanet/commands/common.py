@@ -94,7 +94,9 @@ def _guarded(main: Main, words: list[str], *, show_traceback: bool) -> int:
     except (ValueError, OSError, RuntimeError, ImportError, tf.errors.OpError) as error:
         if show_traceback:
             traceback.print_exc()
-        return _fail(str(error), 1)
+        # TensorFlow's messages go on about its graph for many lines.
+        is_long = isinstance(error, tf.errors.OpError)
+        return _fail(" ".join(str(error).split()) if is_long else str(error), 1)
 
 
 def _fail(message: str, code: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_retinanet.data.dataset import DataError, DetectionDataset
+from keras_retinanet.data.image_faults import undecodable_named
 from keras_retinanet.data.pipeline import image_stream
 from keras_retinanet.evaluation.coco_metrics import CocoEvaluator
 from keras_retinanet.models.inference import detect_dataset
@@ -27,13 +28,17 @@ def detect_all(model: RetinaNet, dataset: DetectionDataset) -> tuple[CocoEvaluat
     Each step of the iterator handles one image and gives how many are done: room for a progress
     bar. Images are read as they are needed and detections kept as a few numbers each, so memory
     does not grow with the pictures.
+
+    Raises:
+        DataError: by the iterator, for an image that cannot be decoded, naming it.
     """
     evaluator = CocoEvaluator(dataset)
 
     def run() -> Iterator[int]:
         stream = detect_dataset(model, image_stream(dataset))
-        for done, (index, detections) in enumerate(stream, start=1):
-            evaluator.add([dataset.image_ids[index]], [detections])
-            yield done
+        with undecodable_named(dataset.files, dataset.encoded):
+            for done, (index, detections) in enumerate(stream, start=1):
+                evaluator.add([dataset.image_ids[index]], [detections])
+                yield done
 
     return evaluator, run()

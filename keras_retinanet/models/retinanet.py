@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from keras_retinanet.data.image_faults import undecodable_named
 from keras_retinanet.data.images import decode_image, read_header
 from keras_retinanet.data.resize import SIZE_DIVISOR
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
@@ -294,7 +295,8 @@ def _all_levels(subnet: keras.Model, pyramid: list[Any], name: str) -> Any:
 
 def _read(path: str | os.PathLike) -> np.ndarray:
     read_header(path)
-    return decode_image(tf.io.read_file(os.fspath(path))).numpy()
+    with undecodable_named([os.fspath(path)]):
+        return decode_image(tf.io.read_file(os.fspath(path))).numpy()
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from PIL import Image
 from keras_retinanet.config import Config, ConfigError, load_config
 from keras_retinanet.data.coverage import coverage_line
 from keras_retinanet.data.dataset import DetectionDataset
-from keras_retinanet.data.images import unreadable
+from keras_retinanet.data.image_faults import undecodable_named, unreadable
 from keras_retinanet.data.pipeline import (
     image_loader,
     image_stream,
@@ -125,10 +125,8 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     # A broken validation image would end the run at its first evaluation, perhaps hours later.
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
-    try:
+    with undecodable_named(train_part.files, train_part.encoded):
         batches = _batches(config, model, train_part, state.step)
-    except tf.errors.InvalidArgumentError as error:
-        raise _undecodable([train_part], error) from error
     if state.weights:
         folder.restore(model, state)
     else:
@@ -136,13 +134,11 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     folder.drop_rows_after(state.epoch)
     recorder = _recorder(config, folder, state, train_part, val_part)
     recorder.set_model(model)
-    try:
-        # A run that was killed after its last step has only to be scored.
-        if recorder.progress.share < 1.0:
-            steps = steps_per_epoch(train_part, config.train.batch_size)
+    # A run that was killed after its last step has only to be scored.
+    if recorder.progress.share < 1.0:
+        steps = steps_per_epoch(train_part, config.train.batch_size)
+        with undecodable_named(train_part.files, train_part.encoded):
             _fit(model, config, recorder, batches, steps)
-    except tf.errors.InvalidArgumentError as error:
-        raise _undecodable([train_part], error) from error
     state.finished = True
     recorder.save()
     _draw_predictions(model, val_part, folder)
@@ -273,12 +269,3 @@ def _draw_predictions(model: RetinaNet, dataset: DetectionDataset, folder: RunFo
             **{name: values[sure] for name, values in found.items()},
         )
         Image.fromarray(picture).save(folder.predictions / f"{index:02d}.png")
-
-
-def _undecodable(parts: list[DetectionDataset], error: Exception) -> Exception:
-    """The error to raise instead of TensorFlow's, which does not name the file."""
-    for part in parts:
-        found = unreadable(part.files, part.encoded)
-        if found is not None:
-            return found
-    return error
