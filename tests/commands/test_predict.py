@@ -97,7 +97,9 @@ def test_evaluation_names_an_image_that_is_corrupt_inside(work, tmp_path):
     assert "0.png: the image cannot be decoded" in line
     assert not (tmp_path / "metrics.json").exists()
     evaluation = kr.callbacks.CocoEvaluation(dataset)
-    evaluation.set_model(load_model(work / "m.keras"))
+    model = load_model(work / "m.keras")
+    model.compile("sgd")
+    evaluation.set_model(model)
     with pytest.raises(DataError, match=r"0\.png: the image cannot be decoded"):
         evaluation.on_epoch_end(0)
 
