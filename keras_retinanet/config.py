@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import pathlib
 import types
 import typing
@@ -194,15 +195,29 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "train.box_loss": ("smooth_l1", "l1", "giou"),
     "train.precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
-_LOWER_BOUNDS: dict[str, float] = {
-    "data.min_side": 1,
-    "data.max_side": 1,
-    "data.cache_mib": 0,
-    "train.batch_size": 1,
-    "train.reference_batch": 1,
-    "train.warmup_steps": 0,
-    "train.evaluations": 0,
-    "inference.max_detections": 1,
+# Where numbers must lie, each number of a list; null is always allowed where a setting may be null.
+# What `data.augment.AugmentSettings` checks is left to it.
+_INTERVALS = {
+    "[0, inf)": (
+        *("model.head_depth", "data.cache_mib", "train.weight_decay", "train.warmup_steps"),
+        *("train.focal_gamma", "train.evaluations"),
+    ),
+    "(0, inf)": (
+        *("model.anchors.sizes", "model.anchors.ratios", "model.anchors.scales"),
+        *("train.steps", "train.epochs", "train.minutes", "train.learning_rate"),
+        "train.clip_norm",
+    ),
+    "[1, inf)": (
+        *("model.pyramid_channels", "model.anchors.strides", "data.min_side", "data.max_side"),
+        *("train.batch_size", "train.reference_batch", "train.hard_examples"),
+        "inference.max_detections",
+    ),
+    "(0, 1)": ("model.prior", "data.val_fraction"),
+    "(0, 1]": ("train.milestones", "inference.nms_iou"),
+    "[0, 1)": ("train.ema", "inference.score_threshold"),
+    "[0, 1]": ("train.focal_alpha",),
+    "[0, 5]": ("model.frozen_stages",),
+    "[0, 4294967295]": ("train.seed",),
 }
 _DURATIONS = ("steps", "epochs", "minutes")
 
@@ -356,20 +371,27 @@ def _check(config: Any) -> None:
             names = ", ".join("null" if c is None else str(c) for c in choices)
             hint = _nearest(str(value), [str(c) for c in choices])
             raise ConfigError(f"{key} is {value!r}{hint}; it must be one of {names}")
-    for key, bound in _LOWER_BOUNDS.items():
-        if OmegaConf.select(config, key) < bound:
-            raise ConfigError(
-                f"{key} is {OmegaConf.select(config, key)}; it must be at least {bound}"
-            )
+    for interval, keys in _INTERVALS.items():
+        for key in keys:
+            _check_interval(key, OmegaConf.select(config, key), interval)
     if config.data.min_side > config.data.max_side:
         raise ConfigError(
             f"data.min_side={config.data.min_side} exceeds data.max_side={config.data.max_side}"
         )
-    duration = [config.train[key] for key in _DURATIONS if config.train[key] is not None]
-    if len(duration) != 1 or duration[0] <= 0:
-        raise ConfigError(f"set one of {', '.join(_duration_keys())} to a number above 0")
-    low, high = config.data.scale_jitter
-    if not 0 < low <= high:
-        raise ConfigError(
-            f"data.scale_jitter is [{low}, {high}]; it takes two rising factors above 0"
-        )
+    if all(config.train[key] is None for key in _DURATIONS):
+        raise ConfigError(f"set one of {', '.join(_duration_keys())}")
+    factors = list(config.data.scale_jitter)
+    if len(factors) != 2 or not 0 < factors[0] <= factors[1] < math.inf:
+        raise ConfigError(f"data.scale_jitter is {factors}; it takes two rising factors above 0")
+
+
+def _check_interval(key: str, value: Any, interval: str) -> None:
+    """ConfigError unless `value`, or each number of it, lies in an interval such as "[0, 1)"."""
+    if value is None:
+        return
+    low, high = map(float, interval[1:-1].split(","))
+    for number in value if isinstance(value, Sequence) else [value]:
+        is_low_enough = number < high or (number == high and interval.endswith("]"))
+        is_high_enough = number > low or (number == low and interval.startswith("["))
+        if not (is_low_enough and is_high_enough):  # so written, NaN lies in none
+            raise ConfigError(f"{key} is {value}; it must lie in {interval}")

@@ -108,6 +108,7 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     strategy, devices = choose_strategy()
     say(f"devices: {', '.join(devices)}; precision {config.train.precision}")
     _check_batch(config, strategy)
+    augmentation = augment_settings(config.data)
     keras.utils.set_random_seed(config.train.seed)
     train_part, val_part, notes = load_datasets(config.data, config.train.seed)
     for note in notes:
@@ -126,7 +127,15 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
     with undecodable_named(train_part.files, train_part.encoded):
-        batches = _batches(config, model, train_part, state.step)
+        batches = training_batches(
+            train_part,
+            augmentation,
+            batch_size=config.train.batch_size,
+            padding_color=model.padding_color,
+            seed=config.train.seed,
+            start_step=state.step,
+            cache_mib=config.data.cache_mib,
+        )
     if state.weights:
         folder.restore(model, state)
     else:
@@ -175,20 +184,6 @@ def _check_batch(config: Config, strategy: tf.distribute.Strategy) -> None:
             f"train.batch_size={batch} cannot be shared evenly by {replicas} devices; "
             f"set it to a multiple of {replicas}"
         )
-
-
-def _batches(
-    config: Config, model: RetinaNet, dataset: DetectionDataset, start_step: int
-) -> tf.data.Dataset:
-    return training_batches(
-        dataset,
-        augment_settings(config.data),
-        batch_size=config.train.batch_size,
-        padding_color=model.padding_color,
-        seed=config.train.seed,
-        start_step=start_step,
-        cache_mib=config.data.cache_mib,
-    )
 
 
 def _recorder(
