@@ -24,9 +24,10 @@ from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource, read_dataset
 from keras_retinanet.layers.anchors import AnchorSettings
 from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
-from keras_retinanet.models.backbones import image_normalization
+from keras_retinanet.models.backbones import KERAS_PREFIX, image_normalization
 from keras_retinanet.models.pretrained import load_weights
 from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.weights.published import BACKBONES
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
 NOT_DECAYED = ["bias", "gamma", "beta"]
@@ -131,6 +132,32 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
         **_run_settings(config),
         **settings,
     )
+
+
+def start_warnings(config: Config) -> list[str]:
+    """What is unusual about starting as `config` says: a line each.
+
+    A backbone of `keras.applications`, and one whose recipe or command line says "none" itself, is
+    meant to have weights; recipes that train from nothing do not speak of weights.
+    """
+    model = config.model
+    if model.weights != "none":
+        return []
+    lines = []
+    is_published = model.backbone.startswith(KERAS_PREFIX) or (
+        model.backbone in BACKBONES and "model.weights" in config.given
+    )
+    if is_published:
+        lines.append(
+            f"warning: the backbone {model.backbone} starts at random, which takes far longer to "
+            "train; model.weights=imagenet starts from its published weights"
+        )
+    if model.backbone_norm == "frozen":
+        lines.append(
+            "warning: model.backbone_norm=frozen keeps mean 0 and variance 1 of a backbone that "
+            "starts at random; model.backbone_norm=trainable learns them"
+        )
+    return lines
 
 
 def rebuild_model(config: Config, stored: dict[str, Any]) -> RetinaNet:

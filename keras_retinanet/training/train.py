@@ -37,6 +37,7 @@ from keras_retinanet.training.build import (
     rebuild_model,
     resolve_model,
     resolve_precision,
+    start_warnings,
 )
 from keras_retinanet.training.callbacks import (
     CocoEvaluation,
@@ -118,7 +119,7 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
         f"{len(train_part.categories)} classes"
     )
     with strategy.scope():
-        model = _model(config, state, train_part)
+        model = _model(config, state, train_part, say)
         compile_model(model, config)
     config = resolve_model(config, model)
     anchors = model.settings["anchors"]
@@ -168,9 +169,11 @@ def _changed(config: Config, before: Config) -> str:
     return ", ".join(f"model.{key}={now[key]}" for key in now if now[key] != then[key])
 
 
-def _model(config: Config, state: RunState, dataset: DetectionDataset) -> RetinaNet:
+def _model(config: Config, state: RunState, dataset: DetectionDataset, say: Say) -> RetinaNet:
     """A new run's from its recipe; that of a run which goes on as it was backed up."""
     if not state.weights:
+        for line in start_warnings(config):
+            say(line)
         return build_model(config, dataset)
     model = rebuild_model(config, state.model)
     check_categories(model, dataset)

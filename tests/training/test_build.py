@@ -16,6 +16,7 @@ from keras_retinanet.training.build import (
     compile_model,
     rebuild_model,
     resolve_model,
+    start_warnings,
 )
 from keras_retinanet.weights.arrays import WeightsError
 from tests.data_room.make import write_coco
@@ -148,3 +149,24 @@ def test_a_model_goes_on_without_the_weights_it_started_from(dataset, tmp_path):
     assert model.settings == {**first.settings, "max_detections": 7}
     assert (model.box_coding, model.size_divisor) == ("corners", 1)
     assert model.settings["backbone_norm"] == "frozen"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "starts"),
+    [
+        ("custom", [], []),
+        ("small", [], []),  # from nothing by intention
+        ("shapes", [], []),
+        ("custom", ["model.weights=none"], ["the backbone keras:ResNet50 starts at random"]),
+        ("small", ["model.backbone=keras:ResNet50"], ["the backbone keras:ResNet50 starts"]),
+        ("mlperf_x50_openimages", ["model.weights=none"], ["the backbone resnext50_32x4d starts"]),
+        ("small", ["model.weights=none", "model.backbone=resnet10_w32"], []),  # none are published
+        ("small", ["model.backbone_norm=frozen"], ["model.backbone_norm=frozen keeps mean 0"]),
+        ("custom", ["model.backbone_norm=frozen"], []),
+    ],
+)
+def test_a_random_start_is_said_where_weights_are_to_be_had(recipe, overrides, starts):
+    lines = start_warnings(load_config(recipe, overrides))
+    assert len(lines) == len(starts)
+    for line, start in zip(lines, starts, strict=True):
+        assert line.startswith(f"warning: {start}")
