@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,9 @@ import tensorflow as tf
 from absl import flags, logging
 
 from keras_retinanet.data.formats import FORMATS, DataSource
+from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training.build import device_names
+from keras_retinanet.training.run_folder import load_model
 
 Main = Callable[[list[str]], int]
 
@@ -58,6 +62,13 @@ def data_source(values: flags.FlagValues) -> DataSource | None:
     named = {field.name: values[field.name].value for field in dataclasses.fields(DataSource)}
     source = DataSource(**named)
     return None if source == DataSource() else source
+
+
+def load_model_here(path: str | os.PathLike) -> RetinaNet:
+    """The model that --model names, see `training.run_folder.load_model`; says what it runs on."""
+    model = load_model(path)
+    print(f"devices: {', '.join(device_names())}; precision {model.precision}")
+    return model
 
 
 def spell_flag(field: str) -> str:

@@ -16,7 +16,7 @@ from keras_retinanet.evaluation.evaluate import check_categories, detect_all
 from keras_retinanet.files import write_json
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import load_datasets
-from keras_retinanet.training.run_folder import RunFolder, load_model
+from keras_retinanet.training.run_folder import RunFolder
 
 USAGE = """Scores a model: the 12 COCO numbers, the AP of each class, metrics.json and
 detections.json.
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
     if words:
         raise ConfigError(f"{words[0]!r} is not understood; --help shows the usage")
     path = pathlib.Path(FLAGS.model)
-    model = load_model(path)
+    model = common.load_model_here(path)
     folder = path if path.is_dir() else path.parent
     dataset = _dataset(folder, model)
     check_categories(model, dataset)

@@ -23,7 +23,6 @@ from keras_retinanet.export.session import read_labels
 from keras_retinanet.files import write_atomically, write_json
 from keras_retinanet.models.inference import Detections, detect_dataset
 from keras_retinanet.models.retinanet import RetinaNet
-from keras_retinanet.training.run_folder import load_model
 
 USAGE = """Draws the detections of a model and writes them as COCO results.
 
@@ -87,7 +86,7 @@ def _model() -> RetinaNet | ServerModel:
     if (FLAGS.model is None) == (FLAGS.server is None):
         raise ConfigError("one of --model and --server is needed")
     if FLAGS.server is None:
-        return load_model(FLAGS.model)
+        return common.load_model_here(FLAGS.model)
     return ServerModel(FLAGS.server, read_labels(FLAGS.labels) if FLAGS.labels else {})
 
 

@@ -289,8 +289,13 @@ def _has_bfloat16() -> bool:
 
 def choose_strategy() -> tuple[tf.distribute.Strategy, list[str]]:
     """MirroredStrategy over all GPUs if there are several, and the devices in words."""
-    gpus = tf.config.list_logical_devices("GPU")
-    if len(gpus) > 1:
-        return tf.distribute.MirroredStrategy(), [gpu.name for gpu in gpus]
-    names = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+    names = device_names()
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy(), names
     return tf.distribute.get_strategy(), names
+
+
+def device_names() -> list[str]:
+    """The GPUs if there are any, else the CPU, as TensorFlow calls them."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]

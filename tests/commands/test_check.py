@@ -21,6 +21,12 @@ def test_a_good_data_set_in_an_empty_folder(tmp_path):
     assert lines[0].startswith("train: 6 images, 1 of them without objects; 7 objects of 2 classes")
     assert lines[-1] == "0 fatal, 0 mended, 1 noted"
     assert os.listdir(tmp_path) == ["data"]
+    flags = ("--annotations", "data/annotations.json", "--images", "data/images")
+    again, _ = run_here("check", "--config", "small", *flags, cwd=tmp_path)
+    assert again == out
+    val = ("data.val.annotations=data/annotations.json", "data.val.images=data/images")
+    both, _ = run_here("check", "--format", "coco", *flags, *val, cwd=tmp_path)
+    assert "noted: image in both parts: 6" in both
 
 
 def test_faults_are_listed_and_end_with_1(tmp_path):

@@ -77,7 +77,10 @@ def test_a_folder_of_photographs_stays_as_it_was(work):
     assert os.listdir(work / "holiday") == ["photo.jpg"]
 
     for _ in range(2):  # the same call may be repeated
-        run_here("predict", "--model", "m.keras", "--output_dir", "seen", "holiday/", cwd=work)
+        out, _ = run_here(
+            "predict", "--model", "m.keras", "--output_dir", "seen", "holiday/", cwd=work
+        )
+        assert out.startswith("devices: /device:CPU:0, /device:CPU:1; precision float32\n")
     assert sorted(os.listdir(work / "seen")) == ["detections.json", "images.json", "photo.jpg"]
     images = json.loads((work / "seen" / "images.json").read_text())
     assert images == [{"id": 1, "file_name": "holiday/photo.jpg"}]
