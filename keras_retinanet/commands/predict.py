@@ -85,6 +85,8 @@ def main(words: list[str]) -> int:
 def _model() -> RetinaNet | ServerModel:
     if (FLAGS.model is None) == (FLAGS.server is None):
         raise ConfigError("one of --model and --server is needed")
+    if FLAGS.labels and FLAGS.server is None:
+        raise ConfigError("--labels goes with --server; a model of --model knows its categories")
     if FLAGS.server is None:
         return common.load_model_here(FLAGS.model)
     return ServerModel(FLAGS.server, read_labels(FLAGS.labels) if FLAGS.labels else {})

@@ -136,3 +136,9 @@ def test_an_image_that_is_corrupt_inside_is_named(work):
     assert not (work / "none").exists()
     with pytest.raises(DataError, match=r"broken\.png: the image cannot be decoded"):
         load_model(work / "m.keras").detect([work / "broken.png"])
+
+
+def test_labels_without_a_server_are_refused(work):
+    photo = write_image(work / "alone" / "photo.jpg")
+    arguments = ("--model", "m.keras", "--labels", "labels.txt", "--output_dir", "none", photo)
+    assert "--labels goes with --server" in error_here("predict", *arguments, cwd=work)
