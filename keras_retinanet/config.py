@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import pathlib
 import types
 import typing
@@ -41,8 +42,8 @@ class ModelConfig:
     """See `models.retinanet.RetinaNet`.
 
     Weights "none" starts at random. Those of a detector ("coco_v1", "coco_v2", a `.keras` file)
-    bring their settings along: setting them clears what was set of `model` before, and what is
-    left at its default here is as they have it.
+    bring their settings along: setting them clears what was set of `model` before, and what neither
+    recipe nor command line set after that, of `model` and of `inference`, is as they have it.
     """
 
     backbone: str = "resnet50"
@@ -55,6 +56,11 @@ class ModelConfig:
     prior: float = 0.01
     p6_from: str = "c5"
     anchors: AnchorConfig = dataclasses.field(default_factory=AnchorConfig)
+
+    @property
+    def starts_from_file(self) -> bool:
+        """Whether `weights` names a detector or a file, which may bring settings along."""
+        return _brings_settings(self.weights)
 
 
 @dataclasses.dataclass
@@ -159,12 +165,20 @@ class InferenceConfig:
 
 @dataclasses.dataclass
 class Config:
-    """All settings of a run."""
+    """All settings of a run.
+
+    Attributes:
+        given: the keys that recipe and command line set, a default typed out among them. No setting
+            itself: it is neither written nor compared.
+    """
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     inference: InferenceConfig = dataclasses.field(default_factory=InferenceConfig)
+    given: frozenset[str] = dataclasses.field(
+        default=frozenset(), compare=False, metadata={"omegaconf_ignore": True}
+    )
 
 
 # Choices of a recipe; anything else is an error when the recipe is read, not an hour later.
@@ -181,15 +195,29 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "train.box_loss": ("smooth_l1", "l1", "giou"),
     "train.precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
-_LOWER_BOUNDS: dict[str, float] = {
-    "data.min_side": 1,
-    "data.max_side": 1,
-    "data.cache_mib": 0,
-    "train.batch_size": 1,
-    "train.reference_batch": 1,
-    "train.warmup_steps": 0,
-    "train.evaluations": 0,
-    "inference.max_detections": 1,
+# Where numbers must lie, each number of a list; null is always allowed where a setting may be null.
+# What `data.augment.AugmentSettings` checks is left to it.
+_INTERVALS = {
+    "[0, inf)": (
+        *("model.head_depth", "data.cache_mib", "train.weight_decay", "train.warmup_steps"),
+        *("train.focal_gamma", "train.evaluations"),
+    ),
+    "(0, inf)": (
+        *("model.anchors.sizes", "model.anchors.ratios", "model.anchors.scales"),
+        *("train.steps", "train.epochs", "train.minutes", "train.learning_rate"),
+        "train.clip_norm",
+    ),
+    "[1, inf)": (
+        *("model.pyramid_channels", "model.anchors.strides", "data.min_side", "data.max_side"),
+        *("train.batch_size", "train.reference_batch", "train.hard_examples"),
+        "inference.max_detections",
+    ),
+    "(0, 1)": ("model.prior", "data.val_fraction"),
+    "(0, 1]": ("train.milestones", "inference.nms_iou"),
+    "[0, 1)": ("train.ema", "inference.score_threshold"),
+    "[0, 1]": ("train.focal_alpha",),
+    "[0, 5]": ("model.frozen_stages",),
+    "[0, 4294967295]": ("train.seed",),
 }
 _DURATIONS = ("steps", "epochs", "minutes")
 
@@ -210,7 +238,7 @@ def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
 
     A value is read as YAML, except for settings that are text: those are taken as typed. Setting
     one of train.steps, train.epochs and train.minutes clears the others; a model.weights that names
-    a detector clears what the recipe sets of `model`.
+    another detector than the recipe clears what that sets of `model`.
 
     Args:
         name_or_file: a name in configs/, or a YAML file.
@@ -227,10 +255,12 @@ def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(
             f"{file}: not a YAML file of settings ({error})".replace("\n", " ")
         ) from error
-    _apply(config, settings, str(file))
-    _apply(config, [_parse(override) for override in overrides], "the command line")
+    given: set[str] = set()
+    _apply(config, settings, str(file), given)
+    _apply(config, [_parse(override) for override in overrides], "the command line", given)
     _check(config)
-    return typing.cast(Config, OmegaConf.to_object(config))
+    loaded = typing.cast(Config, OmegaConf.to_object(config))
+    return dataclasses.replace(loaded, given=frozenset(given))
 
 
 def save_config(config: Config, file: pathlib.Path) -> None:
@@ -261,7 +291,11 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 def _fields(group: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The dotted key and the type of each setting."""
-    for key, kind in typing.get_type_hints(group).items():
+    hints = typing.get_type_hints(group)
+    for field in dataclasses.fields(group):
+        key, kind = field.name, hints[field.name]
+        if field.metadata.get("omegaconf_ignore"):
+            continue
         if dataclasses.is_dataclass(kind):
             yield from _fields(typing.cast(type, kind), f"{prefix}{key}.")
         else:
@@ -301,14 +335,17 @@ def _parse(override: str) -> tuple[str, Any]:
         raise ConfigError(f"{key}={text}: not a value that YAML can read") from error
 
 
-def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str) -> None:
+def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str, given: set[str]) -> None:
+    """Lays `settings` over `config` and adds their keys to `given`."""
     durations = [k for k, v in settings if k in _duration_keys() and v is not None]
     if len(set(durations)) > 1:
         raise ConfigError(f"{source}: set one of {', '.join(_duration_keys())}, not two")
     if durations:
         OmegaConf.update(config, "train", dict.fromkeys(_DURATIONS), merge=True)
-    if dict(settings).get("model.weights", "none") not in ("none", "imagenet"):
+    weights = dict(settings).get("model.weights", "none")
+    if _brings_settings(weights) and weights != config.model.weights:
         config.model = ModelConfig()
+        given -= {key for key in given if key.startswith("model.")}
     for key, value in settings:
         if key not in _TYPES:
             raise ConfigError(f"{source}: there is no setting {key!r}{_nearest(key, list(_TYPES))}")
@@ -316,6 +353,11 @@ def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str) -> Non
             OmegaConf.update(config, key, value)
         except OmegaConfBaseException as error:
             raise ConfigError(f"{source}: {key}={value}: {str(error).splitlines()[0]}") from error
+        given.add(key)
+
+
+def _brings_settings(weights: str) -> bool:
+    return weights not in ("none", "imagenet")
 
 
 def _duration_keys() -> list[str]:
@@ -329,20 +371,27 @@ def _check(config: Any) -> None:
             names = ", ".join("null" if c is None else str(c) for c in choices)
             hint = _nearest(str(value), [str(c) for c in choices])
             raise ConfigError(f"{key} is {value!r}{hint}; it must be one of {names}")
-    for key, bound in _LOWER_BOUNDS.items():
-        if OmegaConf.select(config, key) < bound:
-            raise ConfigError(
-                f"{key} is {OmegaConf.select(config, key)}; it must be at least {bound}"
-            )
+    for interval, keys in _INTERVALS.items():
+        for key in keys:
+            _check_interval(key, OmegaConf.select(config, key), interval)
     if config.data.min_side > config.data.max_side:
         raise ConfigError(
             f"data.min_side={config.data.min_side} exceeds data.max_side={config.data.max_side}"
         )
-    duration = [config.train[key] for key in _DURATIONS if config.train[key] is not None]
-    if len(duration) != 1 or duration[0] <= 0:
-        raise ConfigError(f"set one of {', '.join(_duration_keys())} to a number above 0")
-    low, high = config.data.scale_jitter
-    if not 0 < low <= high:
-        raise ConfigError(
-            f"data.scale_jitter is [{low}, {high}]; it takes two rising factors above 0"
-        )
+    if all(config.train[key] is None for key in _DURATIONS):
+        raise ConfigError(f"set one of {', '.join(_duration_keys())}")
+    factors = list(config.data.scale_jitter)
+    if len(factors) != 2 or not 0 < factors[0] <= factors[1] < math.inf:
+        raise ConfigError(f"data.scale_jitter is {factors}; it takes two rising factors above 0")
+
+
+def _check_interval(key: str, value: Any, interval: str) -> None:
+    """ConfigError unless `value`, or each number of it, lies in an interval such as "[0, 1)"."""
+    if value is None:
+        return
+    low, high = map(float, interval[1:-1].split(","))
+    for number in value if isinstance(value, Sequence) else [value]:
+        is_low_enough = number < high or (number == high and interval.endswith("]"))
+        is_high_enough = number > low or (number == low and interval.startswith("["))
+        if not (is_low_enough and is_high_enough):  # so written, NaN lies in none
+            raise ConfigError(f"{key} is {value}; it must lie in {interval}")

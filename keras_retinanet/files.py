@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+_TEMPORARY = ".tmp-"
+
 
 @contextlib.contextmanager
 def write_atomically(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
@@ -29,13 +31,18 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         OSError: if the block wrote nothing or the result cannot be moved to `path`.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def is_temporary(path: pathlib.Path) -> bool:
+    """Whether a path is one of those that `write_atomically` yields, left by a kill."""
+    return path.name.startswith(_TEMPORARY)
 
 
 def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None = None) -> None:

@@ -99,6 +99,31 @@ def test_one_duration_clears_the_others():
     assert (config.train.steps, config.train.epochs, config.train.minutes) == (None, None, 1.5)
 
 
+def test_what_is_given_is_known_and_no_setting_itself(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("model: {head_depth: 4, anchors: {offset: 0.5}}\n")
+    config = load_config(str(file), ["inference.max_detections=100"])
+    assert config.given == {
+        "model.head_depth",
+        "model.anchors.offset",
+        "inference.max_detections",
+    }
+    assert config == load_config(str(file))
+    save_config(config, tmp_path / "saved.yaml")
+    assert "given" not in (tmp_path / "saved.yaml").read_text()
+    with pytest.raises(ConfigError, match="no setting 'given'"):
+        load_config(str(file), ["given=[]"])
+
+
+def test_the_same_weights_once_more_clear_nothing(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("model: {weights: m.keras, head_depth: 2}\n")
+    assert load_config(str(file), ["model.weights=m.keras"]).model.head_depth == 2
+    config = load_config(str(file), ["model.weights=n.keras"])
+    assert config.model.head_depth == 4
+    assert config.given == {"model.weights"}
+
+
 def test_weights_of_a_detector_clear_the_recipes_model():
     config = load_config("custom", ["model.weights=coco_v2", "model.backbone_norm=sync"])
     assert (config.model.weights, config.model.backbone) == ("coco_v2", "resnet50")
@@ -113,19 +138,41 @@ def test_weights_of_a_detector_clear_the_recipes_model():
         (["train.epoch=3"], "did you mean 'train.epochs'"),
         (["modle.backbone=x"], "did you mean 'model.backbone'"),
         (["train.batch_size=abc"], "train.batch_size=abc"),
-        (["train.batch_size=0"], "at least 1"),
-        (["train.steps=0"], "above 0"),
+        (["train.batch_size=0"], r"train.batch_size is 0; it must lie in \[1, inf\)"),
+        (["train.steps=0"], r"train.steps is 0; it must lie in \(0, inf\)"),
+        (["train.minutes=-1"], "train.minutes is -1.0"),
+        (["train.minutes=null"], "set one of train.steps, train.epochs, train.minutes"),
+        (["data.val_fraction=2"], r"data.val_fraction is 2.0; it must lie in \(0, 1\)"),
+        (["train.ema=3"], r"it must lie in \[0, 1\)"),
+        (["train.ema=1"], r"it must lie in \[0, 1\)"),
+        (["train.learning_rate=-1"], "train.learning_rate is -1.0"),
+        (["train.learning_rate=.nan"], "train.learning_rate is nan"),
+        (["train.learning_rate=.inf"], "train.learning_rate is inf"),
+        (["train.clip_norm=-1"], "train.clip_norm is -1.0"),
+        (["train.milestones=[5]"], r"train.milestones is \[5.0\]; it must lie in \(0, 1\]"),
+        (["train.seed=-1"], "train.seed is -1"),
+        (["model.frozen_stages=6"], r"it must lie in \[0, 5\]"),
+        (["model.anchors.ratios=[1, 0]"], r"model.anchors.ratios is \[1.0, 0.0\]"),
+        (["inference.nms_iou=0"], r"it must lie in \(0, 1\]"),
         (["train.epochs=2", "train.steps=3"], "not two"),
         (["train.optimizer=sdg"], "did you mean 'sgd'"),
         (["train"], "key=value"),
         (["data.min_side=900", "data.max_side=800"], "exceeds"),
         (["data.scale_jitter=[2,1]"], "rising"),
+        (["data.scale_jitter=[0.8]"], r"data.scale_jitter is \[0.8\]; it takes two rising"),
     ],
 )
 def test_mistakes_are_errors(overrides, message):
     with pytest.raises(ConfigError, match=message) as error:
         load_config("small", overrides)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["train.ema=0", "train.milestones=[1]", "train.milestones=[]", "train.clip_norm=null"]
+)
+def test_the_ends_of_an_interval_are_told_apart(word):
+    load_config("small", [word])
 
 
 def test_unknown_recipes_and_broken_files(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import pathlib
 
@@ -13,21 +12,23 @@ from keras_retinanet.commands import common
 from keras_retinanet.config import DataConfig, load_config
 from keras_retinanet.data.check import FATAL, Finding, read_part
 from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.formats import DataSource
 from keras_retinanet.data.report import make_report, report_lines
 from keras_retinanet.evaluation.data_page import write_page
 from keras_retinanet.files import write_json
-from keras_retinanet.layers.anchors import AnchorSettings
-from keras_retinanet.training.build import has_val, load_part
+from keras_retinanet.training.build import anchors_and_padding, has_val, load_part
 
 USAGE = """Lists every fault of a data set, and says how well the anchors fit its objects.
 
-  retinanet-check data.train.annotations=train.json data.train.images=images
+  retinanet-check --annotations train.json --images images
   retinanet-check --config small --fit_anchors --html report.html data.train.annotations=boxes.csv
 
-Words are settings, the same as for retinanet-train. Ends with 1 if training would refuse the data;
-docs/data_faults.md says what it does about each fault."""
+Words are settings, the same as for retinanet-train; the flags that name a data set are its training
+part, and data.val.annotations=... is checked with it. Ends with 1 if training would refuse the
+data; docs/data_faults.md says what it does about each fault."""
 
 FLAGS = common.new_flags()
+common.define_data(FLAGS, default=" Default: data.train of the settings.")
 flags.DEFINE_string(
     "config", "custom", "Name of a recipe in configs/, or a YAML file.", flag_values=FLAGS
 )
@@ -39,14 +40,15 @@ flags.DEFINE_bool(
 
 
 def main(overrides: list[str]) -> int:
-    config = load_config(FLAGS.config, overrides)
+    config = load_config(FLAGS.config, [*_named(), *overrides])
+    anchors, _ = anchors_and_padding(config.model)
     parts, findings = _read(config.data)
     total = sum(map(len, parts.values()))
     with tqdm.tqdm(total=total, unit="image", disable=None) as bar:
         report = make_report(
             parts,
             findings,
-            AnchorSettings(**dataclasses.asdict(config.model.anchors)),
+            anchors,
             config.data.min_side,
             config.data.max_side,
             fit=FLAGS.fit_anchors,
@@ -59,6 +61,21 @@ def main(overrides: list[str]) -> int:
     if FLAGS.html:
         write_page(pathlib.Path(FLAGS.html), report)
     return 1 if report.has_errors else 0
+
+
+def _named() -> list[str]:
+    """What the flags name, as settings."""
+    source = common.data_source(FLAGS) or DataSource()
+    settings = {
+        "data.format": source.format,
+        "data.name": source.name,
+        "data.classes": source.classes,
+        "data.train.annotations": source.annotations,
+        "data.train.images": source.images,
+        "data.train.split": source.split,
+    }
+    default = DataSource().format  # a recipe may say more
+    return [f"{key}={value}" for key, value in settings.items() if value not in (None, default)]
 
 
 def _read(data: DataConfig) -> tuple[dict[str, DetectionDataset], list[Finding]]:

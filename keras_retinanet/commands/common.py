@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,9 @@ import tensorflow as tf
 from absl import flags, logging
 
 from keras_retinanet.data.formats import FORMATS, DataSource
+from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.training.build import device_names
+from keras_retinanet.training.run_folder import load_model
 
 Main = Callable[[list[str]], int]
 
@@ -60,6 +64,13 @@ def data_source(values: flags.FlagValues) -> DataSource | None:
     return None if source == DataSource() else source
 
 
+def load_model_here(path: str | os.PathLike) -> RetinaNet:
+    """The model that --model names, see `training.run_folder.load_model`; says what it runs on."""
+    model = load_model(path)
+    print(f"devices: {', '.join(device_names())}; precision {model.precision}")
+    return model
+
+
 def spell_flag(field: str) -> str:
     """How a field of a `DataSource` is said on the command line, for messages."""
     return f"--{field}"
@@ -94,7 +105,9 @@ def _guarded(main: Main, words: list[str], *, show_traceback: bool) -> int:
     except (ValueError, OSError, RuntimeError, ImportError, tf.errors.OpError) as error:
         if show_traceback:
             traceback.print_exc()
-        return _fail(str(error), 1)
+        # TensorFlow's messages go on about its graph for many lines.
+        is_long = isinstance(error, tf.errors.OpError)
+        return _fail(" ".join(str(error).split()) if is_long else str(error), 1)
 
 
 def _fail(message: str, code: int) -> int:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 from PIL import Image
 
 from keras_retinanet.commands import common
-from keras_retinanet.config import load_config
+from keras_retinanet.config import Config, load_config
+from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.image_faults import undecodable_named
 from keras_retinanet.data.pipeline import training_batches
 from keras_retinanet.evaluation.training_view import draw_targets, training_anchors
 from keras_retinanet.files import write_atomically
-from keras_retinanet.layers.anchors import AnchorSettings
-from keras_retinanet.models.backbones import image_normalization
-from keras_retinanet.training.build import augment_settings, load_datasets
+from keras_retinanet.training.build import anchors_and_padding, augment_settings, load_datasets
 
 USAGE = """Draws training pictures as the model will see them: resized, varied, with their boxes.
 
@@ -37,18 +37,11 @@ def main(overrides: list[str]) -> int:
     train, _, notes = load_datasets(config.data, config.train.seed)
     for note in notes:
         print(note)
-    anchors = AnchorSettings(**dataclasses.asdict(config.model.anchors))
-    batches = training_batches(
-        train,
-        augment_settings(config.data),
-        batch_size=1,
-        padding_color=image_normalization(config.model.backbone).padding_color,
-        seed=config.train.seed,
-    )
+    anchors, padding_color = anchors_and_padding(config.model)
     output = pathlib.Path(FLAGS.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
     objects = missed = 0
-    for number, (images, targets) in enumerate(batches.take(FLAGS.pictures).as_numpy_iterator()):
+    for number, (images, targets) in enumerate(_pictures(config, train, padding_color)):
+        output.mkdir(parents=True, exist_ok=True)
         picture, count, without = draw_targets(
             images[0],
             targets["boxes"][0],
@@ -62,6 +55,21 @@ def main(overrides: list[str]) -> int:
         f"no anchor answers for {missed} of {objects} objects; {FLAGS.pictures} pictures: {output}"
     )
     return 0
+
+
+def _pictures(
+    config: Config, dataset: DetectionDataset, padding_color: Sequence[float]
+) -> Iterator[tuple]:
+    """Batches of one picture each."""
+    with undecodable_named(dataset.files, dataset.encoded):
+        batches = training_batches(
+            dataset,
+            augment_settings(config.data),
+            batch_size=1,
+            padding_color=padding_color,
+            seed=config.train.seed,
+        )
+        yield from batches.take(FLAGS.pictures).as_numpy_iterator()
 
 
 def run() -> None:

@@ -12,11 +12,11 @@ from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError, load_config
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import read_dataset
-from keras_retinanet.evaluation.evaluate import detect_all
+from keras_retinanet.evaluation.evaluate import check_categories, detect_all
 from keras_retinanet.files import write_json
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import load_datasets
-from keras_retinanet.training.run_folder import RunFolder, load_model
+from keras_retinanet.training.run_folder import RunFolder
 
 USAGE = """Scores a model: the 12 COCO numbers, the AP of each class, metrics.json and
 detections.json.
@@ -39,10 +39,10 @@ def main(words: list[str]) -> int:
     if words:
         raise ConfigError(f"{words[0]!r} is not understood; --help shows the usage")
     path = pathlib.Path(FLAGS.model)
-    model = load_model(path)
+    model = common.load_model_here(path)
     folder = path if path.is_dir() else path.parent
     dataset = _dataset(folder, model)
-    _check_categories(model, dataset)
+    check_categories(model, dataset)
     output = pathlib.Path(FLAGS.output_dir) if FLAGS.output_dir else folder
     output.mkdir(parents=True, exist_ok=True)
     evaluator, images = detect_all(model, dataset)
@@ -69,15 +69,6 @@ def _dataset(folder: pathlib.Path, model: RetinaNet) -> DetectionDataset:
         )
     config = load_config(str(run.config))
     return load_datasets(config.data, config.train.seed)[1]
-
-
-def _check_categories(model: RetinaNet, dataset: DetectionDataset) -> None:
-    known = [(category.id, category.name) for category in dataset.categories]
-    if known != list(model.categories):
-        raise DataError(
-            f"{dataset.name} has the categories {known[:5]}, the model was trained on "
-            f"{list(model.categories)[:5]}; ids and names must be the same"
-        )
 
 
 def run() -> None:

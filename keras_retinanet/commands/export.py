@@ -7,7 +7,6 @@ from absl import flags
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError
 from keras_retinanet.export.saved_model import export_saved_model
-from keras_retinanet.training.run_folder import load_model
 
 USAGE = """Writes BASE/N/, a SavedModel that TensorFlow Serving takes as it is.
 
@@ -40,7 +39,7 @@ flags.DEFINE_integer("max_detections", None, "Detections an image.", flag_values
 def main(words: list[str]) -> int:
     if words:
         raise ConfigError(f"{words[0]!r} is not understood; --help shows the usage")
-    model = load_model(FLAGS.model)
+    model = common.load_model_here(FLAGS.model)
     settings = {
         name: FLAGS[name].value
         for name in ("score_threshold", "nms_iou", "max_detections")

@@ -22,7 +22,8 @@ from keras_retinanet.data.dataset import (
     DetectionDataset,
     all_faults_listed,
 )
-from keras_retinanet.data.images import decoding_fault, read_header
+from keras_retinanet.data.image_faults import decoding_fault
+from keras_retinanet.data.images import read_header
 
 # A box with a shorter side than this, in pixels at the trained size, is tiny: half a cell of P3.
 TINY_SIDE = 4.0

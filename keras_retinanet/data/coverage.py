@@ -65,17 +65,31 @@ def best_iou(boxes: np.ndarray, canvas: np.ndarray, anchors: AnchorSettings) -> 
     """
     centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     best = np.zeros(len(boxes))
-    for size, stride in zip(anchors.sizes, anchors.strides, strict=True):
-        cells = -(-canvas[:, ::-1] // stride)  # columns and rows of the feature map
-        cell = np.clip(np.round(centers / stride - anchors.offset), 0, cells - 1)
-        distance = np.abs(centers - (cell + anchors.offset) * stride)
-        for shape in cell_anchors(size, anchors.ratios, anchors.scales).astype(np.float64):
+    for level, size in enumerate(anchors.sizes):
+        cells, strides = _grid(canvas[:, ::-1], anchors, level)
+        cell = np.clip(np.round(centers / strides - anchors.offset), 0, cells - 1)
+        distance = np.abs(centers - (cell + anchors.offset) * strides)
+        shapes = cell_anchors(
+            size, anchors.ratios, anchors.scales, whole_pixels=anchors.whole_pixels
+        )
+        for shape in shapes.astype(np.float64):
             anchor_sides = shape[2:] - shape[:2]
             overlap = (sides + anchor_sides) / 2 - distance
             overlap = np.clip(overlap, 0, np.minimum(sides, anchor_sides)).prod(axis=1)
             union = sides.prod(axis=1) + anchor_sides.prod() - overlap
             best = np.maximum(best, overlap / union)
     return best
+
+
+def _grid(canvas: np.ndarray, anchors: AnchorSettings, level: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows of a feature map, and pixels between them: [t, 2] each, x before y."""
+    stride = anchors.strides[level]
+    cells = -(-canvas // stride)
+    strides = np.full_like(canvas, stride)
+    if anchors.fit_strides:  # see `layers.anchors.Anchors`: P5 tells the padded side
+        padded = -(-canvas // anchors.strides[2]) * anchors.strides[2]
+        strides = np.minimum(strides, padded // cells)
+    return cells, strides
 
 
 @dataclasses.dataclass(frozen=True)

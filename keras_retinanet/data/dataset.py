@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,9 +64,11 @@ class Faults:
             raise DataError("\n  ".join(lines + [f"and {rest} more"] * (rest > 0)))
 
 
-@dataclasses.dataclass(frozen=True)
-class Category:
-    """A class of object: the data set's own id (gaps allowed) and its name."""
+class Category(NamedTuple):
+    """A class of object: the data set's own id (gaps allowed) and its name.
+
+    A pair, so that `RetinaNet(categories=...)` takes those of a data set as they are.
+    """
 
     id: int
     name: str

@@ -6,13 +6,10 @@ that cameras write it in; other metadata (XMP, colour profiles, gamma) is not lo
 
 from __future__ import annotations
 
-import concurrent.futures
 import io
 import os
-import pathlib
 import re
 import struct
-from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 import tensorflow as tf
@@ -56,7 +53,7 @@ def decode_image(contents: tf.Tensor, apply_exif: bool | tf.Tensor = True) -> tf
 
     Raises:
         tf.errors.InvalidArgumentError: at run time, for bytes that are not a whole image of a
-            known format. It does not name the file: `unreadable` finds that.
+            known format. It does not name the file: `data.image_faults` finds that.
     """
     contents = tf.convert_to_tensor(contents, tf.string)
     is_jpeg = _starts_with(contents, _JPEG)
@@ -210,8 +207,8 @@ def read_header(path: str | os.PathLike[str], encoded: bytes | None = None) -> I
     """Reads size and orientation of an image file, and checks cheaply that the file is whole.
 
     Pixels are not decoded, but for GIF (which is rare, and has no mark to tell its end by): a file
-    that passes may still be corrupt inside, which `unreadable` finds. Bytes after the end of the
-    image are allowed.
+    that passes may still be corrupt inside, which `data.image_faults` finds. Bytes after the end
+    of the image are allowed.
 
     Args:
         path: the file.
@@ -304,7 +301,7 @@ def _read_gif(path: str, file: BinaryIO) -> ImageHeader:
     try:
         height, width, _ = decode_image(file.read(), apply_exif=False).shape
     except tf.errors.InvalidArgumentError as error:
-        raise _not_decoded(path, error) from None
+        raise not_decoded(path, error) from None
     return ImageHeader(height, width, 1)
 
 
@@ -353,49 +350,8 @@ def _orientation_of(exif: bytes) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def unreadable(files: Sequence[str], encoded: Sequence[bytes] | None = None) -> DataError | None:
-    """Finds the first image that `decode_image` cannot decode, after TensorFlow failed on one.
-
-    TensorFlow's own error names no file. All images up to that one are decoded, on all cores.
-
-    Args:
-        files: paths, or where `encoded` is given the names for messages.
-        encoded: the images themselves, where they do not lie in files of their own.
-
-    Returns:
-        An error that names the image, to be raised; None if all can be decoded.
-    """
-    chunk = 256  # so that little is decoded in vain once the image is found
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        for start in range(0, len(files), chunk):
-            names = files[start : start + chunk]
-            contents = [None] * len(names) if encoded is None else encoded[start : start + chunk]
-            for error in pool.map(decoding_fault, names, contents):
-                if error is not None:
-                    return error
-    return None
-
-
-def decoding_fault(name: str, contents: bytes | None) -> DataError | None:
-    """What keeps an image from being decoded, if anything.
-
-    Args:
-        name: its path; only a name where `contents` is given.
-        contents: the encoded image, None to read it from its file.
-    """
-    try:
-        if contents is None:
-            read_header(name)  # its reasons are plainer than TensorFlow's
-            contents = pathlib.Path(name).read_bytes()
-        decode_image(contents, apply_exif=False)
-    except DataError as error:
-        return error
-    except tf.errors.InvalidArgumentError as error:
-        return _not_decoded(name, error)
-    return None
-
-
-def _not_decoded(name: str, error: tf.errors.InvalidArgumentError) -> DataError:
+def not_decoded(name: str, error: tf.errors.InvalidArgumentError) -> DataError:
+    """The error that names an image which `decode_image` failed on."""
     # Without the names of operations that TensorFlow puts around its reason.
     reason = " ".join(re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message).split()).rstrip(".")
     return DataError(f"{name}: the image cannot be decoded ({reason}); {_REMEDY}")

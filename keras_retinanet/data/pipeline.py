@@ -89,7 +89,7 @@ def training_batches(
 
     Raises:
         tf.errors.InvalidArgumentError: while caching or iterating, if a picture cannot be decoded;
-            `data.images.unreadable` tells which.
+            `data.image_faults.undecodable_named` tells which.
     """
     load, stored_sizes = _image_store(dataset, settings, cache_mib)
 

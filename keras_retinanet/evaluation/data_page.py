@@ -209,8 +209,12 @@ def _draw_boxes(axes: Any, report: AnchorReport) -> None:
     sides = report.objects.boxes[:, 2:] - report.objects.boxes[:, :2]
     axes.plot(sides[:, 0], sides[:, 1], ".", markersize=2, alpha=0.5, label="objects")
     settings = report.anchors
-    shapes = [cell_anchors(size, settings.ratios, settings.scales) for size in settings.sizes]
-    corners = np.concatenate(shapes)
+    corners = np.concatenate(
+        [
+            cell_anchors(size, settings.ratios, settings.scales, whole_pixels=settings.whole_pixels)
+            for size in settings.sizes
+        ]
+    )
     widths, heights = (corners[:, 2:] - corners[:, :2]).T
     axes.plot(widths, heights, "x", markersize=6, label="anchors")
     axes.set(xscale="log", yscale="log", xlabel="width, pixels as trained", ylabel="height")

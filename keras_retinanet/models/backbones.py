@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -46,11 +47,16 @@ _APPLICATION_NORMALIZATIONS = {
 
 
 def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
-    """The layer that prepares pixels for `backbone`; a model of the user's gets 0 to 255."""
+    """The layer that prepares pixels for `backbone`; a model of the user's gets 0 to 255.
+
+    Raises:
+        ValueError: if `keras.applications` has no model of that name.
+    """
     if isinstance(backbone, keras.Model):
         kind = "none"
     elif backbone.startswith(KERAS_PREFIX):
         application = backbone.removeprefix(KERAS_PREFIX)
+        _find_application(application)
         fitting = [p for p in _APPLICATION_NORMALIZATIONS if application.startswith(p)]
         kind = _APPLICATION_NORMALIZATIONS[max(fitting, key=len)]
     else:
@@ -159,13 +165,22 @@ def _part(layer: str) -> int:
     )
 
 
-def _application(name: str, imagenet_weights: bool) -> keras.Model:
-    make = getattr(keras.applications, name, None)
-    if make is None or not name[:1].isupper():
-        names = [n for n in dir(keras.applications) if n[:1].isupper()]
-        nearest = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+def _find_application(name: str) -> Callable[..., keras.Model]:
+    """The function of `keras.applications` that makes the model of this name.
+
+    Raises:
+        ValueError: if there is none, naming the nearest.
+    """
+    names = {n.lower(): n for n in dir(keras.applications) if n[:1].isupper()}
+    if name not in names.values():
+        nearest = difflib.get_close_matches(name.lower(), names, n=1)
+        hint = f"; did you mean {names[nearest[0]]!r}?" if nearest else ""
         raise ValueError(f"keras.applications has no model {name!r}{hint}")
+    return getattr(keras.applications, name)
+
+
+def _application(name: str, imagenet_weights: bool) -> keras.Model:
+    make = _find_application(name)
     settings = {"include_top": False, "input_shape": (None, None, 3)}
     if not imagenet_weights:
         model = make(weights=None, **settings)

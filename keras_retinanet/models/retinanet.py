@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from keras_retinanet.data.image_faults import undecodable_named
 from keras_retinanet.data.images import decode_image, read_header
 from keras_retinanet.data.resize import SIZE_DIVISOR
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
@@ -61,8 +62,8 @@ class RetinaNet(TrainableDetector):
         anchors: see `AnchorSettings`.
         box_coding: what the box subnet predicts, "centers" (the paper) or "corners", see
             `DecodeBoxes`.
-        categories: (id, name) of each class as the data set has them; by default 1, 2, ... and
-            "class 1", ...
+        categories: (id, name) of each class, such as the `categories` of a data set; by default
+            1, 2, ... and "class 1", ...
         min_side, max_side, round_sides, stretch: the image size rule of `detect`, see
             `data.resize.resized_size`.
         size_divisor: `detect` pads the sides to a multiple of it.
@@ -294,7 +295,8 @@ def _all_levels(subnet: keras.Model, pyramid: list[Any], name: str) -> Any:
 
 def _read(path: str | os.PathLike) -> np.ndarray:
     read_header(path)
-    return decode_image(tf.io.read_file(os.fspath(path))).numpy()
+    with undecodable_named([os.fspath(path)]):
+        return decode_image(tf.io.read_file(os.fspath(path))).numpy()
 
 
 @contextlib.contextmanager

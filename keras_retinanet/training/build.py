@@ -11,13 +11,23 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_retinanet.config import Config, DataConfig, DataPart, InferenceConfig, ModelConfig
+from keras_retinanet.config import (
+    AnchorConfig,
+    Config,
+    DataConfig,
+    DataPart,
+    InferenceConfig,
+    ModelConfig,
+)
 from keras_retinanet.data.augment import AugmentSettings
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource, read_dataset
 from keras_retinanet.layers.anchors import AnchorSettings
 from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
+from keras_retinanet.models.backbones import KERAS_PREFIX, image_normalization
+from keras_retinanet.models.pretrained import load_weights
 from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.weights.published import BACKBONES
 
 # What the optimizer must not decay: biases, and the scales and shifts of norms.
 NOT_DECAYED = ["bias", "gamma", "beta"]
@@ -111,30 +121,106 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
     Raises:
         ValueError: as `RetinaNet`.
     """
-    settings = _changed(config.model) | _changed(config.inference)
+    settings = _chosen(config, "model") | _chosen(config, "inference")
     if "anchors" in settings:
-        settings["anchors"] = AnchorSettings(**dataclasses.asdict(config.model.anchors))
+        settings["anchors"] = _anchors(config.model)
+    if settings.get("weights") == "none":
+        settings["weights"] = None
     return RetinaNet(
         num_classes=len(dataset.categories),
         categories=[(category.id, category.name) for category in dataset.categories],
-        min_side=config.data.min_side,
-        max_side=config.data.max_side,
-        stretch=config.data.stretch,
-        dtype=config.train.precision,
+        **_run_settings(config),
         **settings,
     )
 
 
-def _changed(group: ModelConfig | InferenceConfig) -> dict[str, Any]:
-    """The settings that differ from their defaults, which `RetinaNet` has too.
+def start_warnings(config: Config) -> list[str]:
+    """What is unusual about starting as `config` says: a line each.
 
-    What is left at its default is for the weights of a detector to decide.
+    A backbone of `keras.applications`, and one whose recipe or command line says "none" itself, is
+    meant to have weights; recipes that train from nothing do not speak of weights.
     """
+    model = config.model
+    if model.weights != "none":
+        return []
+    lines = []
+    is_published = model.backbone.startswith(KERAS_PREFIX) or (
+        model.backbone in BACKBONES and "model.weights" in config.given
+    )
+    if is_published:
+        lines.append(
+            f"warning: the backbone {model.backbone} starts at random, which takes far longer to "
+            "train; model.weights=imagenet starts from its published weights"
+        )
+    if model.backbone_norm == "frozen":
+        lines.append(
+            "warning: model.backbone_norm=frozen keeps mean 0 and variance 1 of a backbone that "
+            "starts at random; model.backbone_norm=trainable learns them"
+        )
+    return lines
+
+
+def rebuild_model(config: Config, stored: dict[str, Any]) -> RetinaNet:
+    """The model of a run that goes on, without the weights that it started from.
+
+    Args:
+        config: what inference, the sizes of images and the precision are taken from.
+        stored: `RetinaNet.get_config` of the model, which has all the rest.
+    """
+    inference = dataclasses.asdict(config.inference)
+    return RetinaNet.from_config({**stored, **_run_settings(config), **inference})
+
+
+def resolve_model(config: Config, model: RetinaNet) -> Config:
+    """`config` with the settings that `model` has, whoever decided them: a recipe or its weights.
+
+    A backbone of the user's own is called by its name.
+    """
+    values = dict(model.settings)
+    values["backbone"] = getattr(values["backbone"], "name", values["backbone"])
+    anchors: dict[str, Any] = dataclasses.asdict(values["anchors"])
+    anchors = {key: list(v) if isinstance(v, tuple) else v for key, v in anchors.items()}
+    values["anchors"] = AnchorConfig(**anchors)
+
+    def filled(group: Any) -> Any:
+        names = {field.name for field in dataclasses.fields(group)} & set(values)
+        return dataclasses.replace(group, **{name: values[name] for name in names})
+
+    return dataclasses.replace(
+        config, model=filled(config.model), inference=filled(config.inference)
+    )
+
+
+def _anchors(model: ModelConfig) -> AnchorSettings:
+    """The anchors that a recipe describes."""
+    return AnchorSettings(**dataclasses.asdict(model.anchors))
+
+
+def _run_settings(config: Config) -> dict[str, Any]:
+    """The arguments of `RetinaNet` that no weights decide."""
+    return {
+        "min_side": config.data.min_side,
+        "max_side": config.data.max_side,
+        "stretch": config.data.stretch,
+        "dtype": config.train.precision,
+    }
+
+
+def _chosen(config: Config, name: str) -> dict[str, Any]:
+    """The settings of `config.model` or `config.inference` that `RetinaNet` is to be made with.
+
+    All of them, unless it starts from weights that bring their own: then those that were given, or
+    set to another value than the default by a program.
+    """
+    group: ModelConfig | InferenceConfig = getattr(config, name)
     default = type(group)()
+    given = {key.split(".")[1] for key in config.given if key.startswith(f"{name}.")}
     return {
         field.name: getattr(group, field.name)
         for field in dataclasses.fields(group)
-        if getattr(group, field.name) != getattr(default, field.name)
+        if not config.model.starts_from_file
+        or field.name in given
+        or getattr(group, field.name) != getattr(default, field.name)
     }
 
 
@@ -170,6 +256,20 @@ def base_learning_rate(config: Config) -> float:
     return train.learning_rate * train.batch_size / train.reference_batch
 
 
+def anchors_and_padding(model: ModelConfig) -> tuple[AnchorSettings, tuple[float, ...]]:
+    """The anchors and the padding colour that `build_model` will give, without building it.
+
+    Those of the weights where they are of a detector: training refuses to contradict them.
+
+    Raises:
+        ValueError: if the backbone or the weights do not exist or cannot be had.
+        ImportError: if PyTorch is needed to read published weights and missing.
+    """
+    theirs = load_weights(model.weights).settings if model.starts_from_file else {}
+    normalize = image_normalization(theirs.get("backbone", model.backbone))
+    return theirs.get("anchors", _anchors(model)), normalize.padding_color
+
+
 def resolve_precision(precision: str) -> str:
     """What "auto" means here: bfloat16 where the hardware multiplies it, else float32."""
     if precision != "auto":
@@ -189,8 +289,13 @@ def _has_bfloat16() -> bool:
 
 def choose_strategy() -> tuple[tf.distribute.Strategy, list[str]]:
     """MirroredStrategy over all GPUs if there are several, and the devices in words."""
-    gpus = tf.config.list_logical_devices("GPU")
-    if len(gpus) > 1:
-        return tf.distribute.MirroredStrategy(), [gpu.name for gpu in gpus]
-    names = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+    names = device_names()
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy(), names
     return tf.distribute.get_strategy(), names
+
+
+def device_names() -> list[str]:
+    """The GPUs if there are any, else the CPU, as TensorFlow calls them."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
 import time
@@ -182,7 +181,7 @@ class RunRecorder(keras.callbacks.Callback):
             self.state.evaluations += 1
             self.state.evaluation_seconds += time.monotonic() - before
         self.state.epoch = epoch + 1
-        self._add_row({"epoch": epoch + 1, "step": self.progress.step, **logs})
+        self.folder.add_row({"epoch": epoch + 1, "step": self.progress.step, **logs})
         if scored:
             self.keep_best(logs["AP"])
         if scored or time.monotonic() - self._saved > self.BACKUP_SECONDS:
@@ -201,14 +200,6 @@ class RunRecorder(keras.callbacks.Callback):
         if ap > self.state.best_ap or not self.folder.best.exists():
             self.state.best_ap = ap
             save_model(self.model, self.folder.best)
-
-    def _add_row(self, row: Logs) -> None:
-        new = not self.folder.metrics.exists()
-        with self.folder.metrics.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(row)
-            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row.values())
 
 
 class ProgressPrinter(keras.callbacks.Callback):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
+import io
 import json
 import os
 import pathlib
 import platform
 import sys
 from importlib import metadata
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_retinanet.config import Config, save_config
-from keras_retinanet.files import write_atomically, write_json
+from keras_retinanet.files import is_temporary, write_atomically, write_json
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.averaging import averaged_weights
 
@@ -35,7 +38,11 @@ class RunFolderError(ValueError):
 
 @dataclasses.dataclass
 class RunState:
-    """What a resumed run goes on from; the weights and the optimizer lie in the file `weights`."""
+    """What a resumed run goes on from, in backup/state.json.
+
+    The weights and the optimizer lie beside it in the file `weights`; `model` is the `get_config`
+    of the model, so that nothing is needed of what it started from.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -45,6 +52,7 @@ class RunState:
     best_ap: float = -1.0
     finished: bool = False
     weights: str = ""
+    model: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +93,10 @@ class RunFolder:
         """Raises RunFolderError unless a new run can be written here; writes nothing."""
         if self.root.exists() and not self.root.is_dir():
             raise RunFolderError(f"{self.root} is a file; --output_dir takes a folder")
-        if self.root.is_dir() and any(self.root.iterdir()):
-            raise RunFolderError(
-                f"{self.root} is not empty; name another --output_dir, or say --resume to continue "
-                "the run in it"
-            )
+        # What a kill left while config.yaml was written is hidden and in nobody's way.
+        if self.root.is_dir() and any(not is_temporary(file) for file in self.root.iterdir()):
+            resume = ", or say --resume to continue the run in it" if self.config.is_file() else ""
+            raise RunFolderError(f"{self.root} is not empty; name another --output_dir{resume}")
         existing = self.root.absolute()
         while not existing.exists():
             existing = existing.parent
@@ -97,10 +104,12 @@ class RunFolder:
             raise RunFolderError(f"{self.root} cannot be written to: no permission in {existing}")
 
     def create(self, config: Config, devices: list[str]) -> None:
-        """Makes the folder and writes down what the run is: config.yaml and environment.json."""
+        """Makes the folder and writes down what the run is: config.yaml and environment.json.
+
+        May be repeated for a run that was killed before its first backup.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self.backup.mkdir(exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"{self.root} cannot be made: {error.strerror}") from error
         with write_atomically(self.config) as temporary:
@@ -111,37 +120,68 @@ class RunFolder:
         """The state of the run that lies here, or None if there is no run.
 
         A run that was killed before its first backup starts over.
+
+        Raises:
+            RunFolderError: if the backup is damaged, or of another version of this package.
         """
         if not self.config.is_file():
             return None
         file = self.backup / "state.json"
         if not file.is_file():
             return RunState()
-        return RunState(**json.loads(file.read_text(encoding="utf-8")))
+        remedy = f"start another run, from {self.last.name} if it is there (model.weights=...)"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunFolderError(f"{file} is damaged ({error}); {remedy}") from error
+        if set(content) != {field.name for field in dataclasses.fields(RunState)}:
+            raise RunFolderError(f"{file} is of another version of keras_retinanet; {remedy}")
+        state = RunState(**content)
+        if not (self.backup / state.weights).is_file():
+            raise RunFolderError(f"{self.backup / state.weights} is missing; {remedy}")
+        return state
+
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Adds the numbers of an epoch to metrics.csv, below a line of their names."""
+        table = io.StringIO(self._metrics_text(), newline="")
+        table.seek(0, io.SEEK_END)
+        writer = csv.writer(table, lineterminator="\n")
+        if table.tell() == 0:
+            writer.writerow(row)
+        writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row.values())
+        self._write_metrics(table.getvalue())
 
     def drop_rows_after(self, epoch: int) -> None:
         """Takes the rows of epochs that a resumed run will do again out of metrics.csv."""
-        if not self.metrics.is_file():
-            return
-        header, *rows = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [row for row in rows if int(row.split(",")[0]) <= epoch]
+        header, *rows = self._metrics_text().splitlines(keepends=True) or [""]
+        if not header:
+            return  # no epoch has been done
+        numbered = [(row.split(",")[0], row) for row in rows]
+        kept = [row for number, row in numbered if number.isdigit() and int(number) <= epoch]
+        self._write_metrics("".join([header, *kept]))
+
+    def _metrics_text(self) -> str:
+        return self.metrics.read_text(encoding="utf-8") if self.metrics.is_file() else ""
+
+    def _write_metrics(self, text: str) -> None:
         with write_atomically(self.metrics) as temporary:
-            temporary.write_text("".join([header, *kept]), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
     def save_state(self, model: RetinaNet, state: RunState) -> None:
         """Backs up weights, optimizer and state; a kill leaves the old backup or the new one."""
+        self.backup.mkdir(exist_ok=True)
         state.weights = f"step-{state.step}.weights.h5"
         with write_atomically(self.backup / state.weights) as temporary:
             model.save_weights(temporary)
-        write_json(self.backup / "state.json", dataclasses.asdict(state))
+        state.model = model.get_config()
+        write_json(self.backup / "state.json", vars(state))
         for file in self.backup.glob("*.weights.h5"):
             if file.name != state.weights:
                 file.unlink()
 
     def restore(self, model: RetinaNet, state: RunState) -> None:
-        """Fills the weights and the optimizer of a compiled model from the backup, if any."""
-        if state.weights:
-            model.load_weights(self.backup / state.weights)
+        """Fills the weights and the optimizer of a compiled model from the backup."""
+        model.load_weights(self.backup / state.weights)
 
 
 def save_model(model: RetinaNet, file: pathlib.Path) -> None:

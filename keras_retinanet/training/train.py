@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_retinanet.config import Config, load_config
+from keras_retinanet.config import Config, ConfigError, load_config
 from keras_retinanet.data.coverage import coverage_line
 from keras_retinanet.data.dataset import DetectionDataset
-from keras_retinanet.data.images import unreadable
+from keras_retinanet.data.image_faults import undecodable_named, unreadable
 from keras_retinanet.data.pipeline import (
     image_loader,
     image_stream,
@@ -24,7 +24,7 @@ from keras_retinanet.data.pipeline import (
 )
 from keras_retinanet.evaluation.coco_metrics import CocoMetrics
 from keras_retinanet.evaluation.drawing import draw_comparison
-from keras_retinanet.layers.anchors import AnchorSettings
+from keras_retinanet.evaluation.evaluate import check_categories
 from keras_retinanet.models.inference import detect_dataset
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import (
@@ -34,7 +34,10 @@ from keras_retinanet.training.build import (
     choose_strategy,
     compile_model,
     load_datasets,
+    rebuild_model,
+    resolve_model,
     resolve_precision,
+    start_warnings,
 )
 from keras_retinanet.training.callbacks import (
     CocoEvaluation,
@@ -69,7 +72,7 @@ def train(config: Config, output_dir: str, *, say: Say = print) -> CocoMetrics:
     """
     folder = RunFolder(pathlib.Path(output_dir))
     folder.check_free()
-    return _run(_resolve(config), folder, RunState(), is_new=True, say=say)
+    return _run(_resolve(config), folder, RunState(), say=say)
 
 
 def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMetrics | None:
@@ -85,23 +88,28 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
     folder = RunFolder(pathlib.Path(output_dir))
     state = folder.load_state()
     assert state is not None, "check load_state first"
+    before = load_config(str(folder.config))
     config = _resolve(load_config(str(folder.config), overrides))
-    if state.finished and config == load_config(str(folder.config)):
+    if state.weights and config.model != before.model:
+        raise ConfigError(
+            f"the model of the run in {folder.root} cannot change ({_changed(config, before)}); "
+            "start another run in another --output_dir"
+        )
+    if state.finished and config == before:
         say(
             f"the run in {folder.root} is finished: {state.step} steps, best AP {state.best_ap:.3f}"
         )
         return None
     state.finished = False
     say(f"resuming {folder.root} at epoch {state.epoch + 1}, step {state.step}")
-    return _run(config, folder, state, is_new=False, say=say)
+    return _run(config, folder, state, say=say)
 
 
-def _run(
-    config: Config, folder: RunFolder, state: RunState, *, is_new: bool, say: Say
-) -> CocoMetrics:
+def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> CocoMetrics:
     strategy, devices = choose_strategy()
     say(f"devices: {', '.join(devices)}; precision {config.train.precision}")
     _check_batch(config, strategy)
+    augmentation = augment_settings(config.data)
     keras.utils.set_random_seed(config.train.seed)
     train_part, val_part, notes = load_datasets(config.data, config.train.seed)
     for note in notes:
@@ -110,32 +118,37 @@ def _run(
         f"{len(train_part)} training and {len(val_part)} validation images, "
         f"{len(train_part.categories)} classes"
     )
-    anchors = AnchorSettings(**dataclasses.asdict(config.model.anchors))
-    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
     with strategy.scope():
-        model = build_model(config, train_part)
+        model = _model(config, state, train_part, say)
         compile_model(model, config)
+    config = resolve_model(config, model)
+    anchors = model.settings["anchors"]
+    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
     # A broken validation image would end the run at its first evaluation, perhaps hours later.
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
-    try:
-        batches = _batches(config, model, train_part, state.step)
-    except tf.errors.InvalidArgumentError as error:
-        raise _undecodable([train_part], error) from error
-    if is_new:
-        folder.create(config, devices)
-    else:
+    with undecodable_named(train_part.files, train_part.encoded):
+        batches = training_batches(
+            train_part,
+            augmentation,
+            batch_size=config.train.batch_size,
+            padding_color=model.padding_color,
+            seed=config.train.seed,
+            start_step=state.step,
+            cache_mib=config.data.cache_mib,
+        )
+    if state.weights:
         folder.restore(model, state)
-        folder.drop_rows_after(state.epoch)
+    else:
+        folder.create(config, devices)
+    folder.drop_rows_after(state.epoch)
     recorder = _recorder(config, folder, state, train_part, val_part)
     recorder.set_model(model)
-    try:
-        # A run that was killed after its last step has only to be scored.
-        if recorder.progress.share < 1.0:
-            steps = steps_per_epoch(train_part, config.train.batch_size)
+    # A run that was killed after its last step has only to be scored.
+    if recorder.progress.share < 1.0:
+        steps = steps_per_epoch(train_part, config.train.batch_size)
+        with undecodable_named(train_part.files, train_part.encoded):
             _fit(model, config, recorder, batches, steps)
-    except tf.errors.InvalidArgumentError as error:
-        raise _undecodable([train_part], error) from error
     state.finished = True
     recorder.save()
     _draw_predictions(model, val_part, folder)
@@ -150,6 +163,23 @@ def _resolve(config: Config) -> Config:
     return dataclasses.replace(config, train=dataclasses.replace(config.train, precision=precision))
 
 
+def _changed(config: Config, before: Config) -> str:
+    """The settings of the model that differ, as they were typed."""
+    now, then = dataclasses.asdict(config.model), dataclasses.asdict(before.model)
+    return ", ".join(f"model.{key}={now[key]}" for key in now if now[key] != then[key])
+
+
+def _model(config: Config, state: RunState, dataset: DetectionDataset, say: Say) -> RetinaNet:
+    """A new run's from its recipe; that of a run which goes on as it was backed up."""
+    if not state.weights:
+        for line in start_warnings(config):
+            say(line)
+        return build_model(config, dataset)
+    model = rebuild_model(config, state.model)
+    check_categories(model, dataset)
+    return model
+
+
 def _check_batch(config: Config, strategy: tf.distribute.Strategy) -> None:
     replicas, batch = strategy.num_replicas_in_sync, config.train.batch_size
     if batch % replicas:
@@ -157,20 +187,6 @@ def _check_batch(config: Config, strategy: tf.distribute.Strategy) -> None:
             f"train.batch_size={batch} cannot be shared evenly by {replicas} devices; "
             f"set it to a multiple of {replicas}"
         )
-
-
-def _batches(
-    config: Config, model: RetinaNet, dataset: DetectionDataset, start_step: int
-) -> tf.data.Dataset:
-    return training_batches(
-        dataset,
-        augment_settings(config.data),
-        batch_size=config.train.batch_size,
-        padding_color=model.padding_color,
-        seed=config.train.seed,
-        start_step=start_step,
-        cache_mib=config.data.cache_mib,
-    )
 
 
 def _recorder(
@@ -251,12 +267,3 @@ def _draw_predictions(model: RetinaNet, dataset: DetectionDataset, folder: RunFo
             **{name: values[sure] for name, values in found.items()},
         )
         Image.fromarray(picture).save(folder.predictions / f"{index:02d}.png")
-
-
-def _undecodable(parts: list[DetectionDataset], error: Exception) -> Exception:
-    """The error to raise instead of TensorFlow's, which does not name the file."""
-    for part in parts:
-        found = unreadable(part.files, part.encoded)
-        if found is not None:
-            return found
-    return error

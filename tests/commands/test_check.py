@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import keras_retinanet as kr
 from keras_retinanet.config import load_config
 from tests.commands.here import error_here, run_here
 from tests.commands.test_commands import data_arguments, run
@@ -20,6 +21,12 @@ def test_a_good_data_set_in_an_empty_folder(tmp_path):
     assert lines[0].startswith("train: 6 images, 1 of them without objects; 7 objects of 2 classes")
     assert lines[-1] == "0 fatal, 0 mended, 1 noted"
     assert os.listdir(tmp_path) == ["data"]
+    flags = ("--annotations", "data/annotations.json", "--images", "data/images")
+    again, _ = run_here("check", "--config", "small", *flags, cwd=tmp_path)
+    assert again == out
+    val = ("data.val.annotations=data/annotations.json", "data.val.images=data/images")
+    both, _ = run_here("check", "--format", "coco", *flags, *val, cwd=tmp_path)
+    assert "noted: image in both parts: 6" in both
 
 
 def test_faults_are_listed_and_end_with_1(tmp_path):
@@ -68,6 +75,21 @@ def test_two_parts_the_page_and_better_anchors(tmp_path):
     assert page.count("data:image/png") == 3  # the plots
     assert page.count("data:image/jpeg") == len(report["counts"]) >= 2  # examples of each kind
     assert "the same image as" in page and "http" not in page
+
+
+def test_anchors_are_those_of_the_weights(tmp_path):
+    write_coco(tmp_path / "data", count=6)
+    anchors = kr.AnchorSettings(sizes=(9, 18, 36, 72, 144), whole_pixels=True, fit_strides=True)
+    settings = {"backbone": "resnet10_w32", "pyramid_channels": 32, "head_depth": 1}
+    kr.RetinaNet(5, **settings, anchors=anchors).save(tmp_path / "m.keras")
+    words = ("model.weights=m.keras", *data_arguments("data"))
+    run_here("check", "--config", "small", "--json", "r.json", *words, cwd=tmp_path)
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["anchors"]["settings"][0] == "model.anchors.sizes=[9,18,36,72,144]"
+    words = ("model.weights=n.keras", *data_arguments("data"))
+    for command in (["check"], ["debug", "--output_dir", "seen"]):
+        assert "there is no file of weights n.keras" in error_here(*command, *words, cwd=tmp_path)
+    assert not (tmp_path / "seen").exists()
 
 
 def test_a_validation_part_with_other_classes(tmp_path):

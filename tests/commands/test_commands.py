@@ -135,6 +135,7 @@ def test_evaluation_equals_pycocotools_on_what_it_wrote(work, capsys):
     out, _ = run(
         "evaluate", "--model", "run/last.keras", *arguments, "--output_dir", "scores", cwd=work
     )
+    assert out.startswith("devices: /device:CPU:0; precision float32\n")
     metrics = json.loads((work / "scores" / "metrics.json").read_text())
     truth = COCO(str(work / "data" / "annotations.json"))
     detections = work / "scores" / "detections.json"
@@ -180,6 +181,7 @@ def test_prediction_and_export(work):
     for row in json.loads((work / "seen" / "detections.json").read_text()):
         assert set(row) == {"image_id", "category_id", "bbox", "score"}
     out, _ = run("export", "--model", "run", "--output_dir", "served", "--version", 3, cwd=work)
+    assert out.startswith("devices: /device:CPU:0; precision float32\n")
     assert (work / "served" / "3" / "saved_model.pb").exists()
     assert "exists" in error_line(
         "export", "--model", "run", "--output_dir", "served", "--version", 3, cwd=work

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from keras_retinanet.config import load_config
 from keras_retinanet.training.run_folder import load_model
+from tests.commands.here import error_here, run_here
 from tests.commands.test_commands import error_line, run
 from tests.data_room.make import write_coco
 from tests.weights import goldens
@@ -51,13 +53,14 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_written(tmp_path):
 @pytest.mark.slow
 def test_a_recipe_fine_tunes_what_was_imported(tmp_path):
     np.savez(tmp_path / "state.npz", **STATE)
-    run("import_", *IMPORT, "--weights", "state.npz", cwd=tmp_path)
+    run_here("import_", *IMPORT, "--weights", "state.npz", cwd=tmp_path)
     write_coco(tmp_path / "data", count=6)
     data = ("data.train.annotations=data/annotations.json", "data.train.images=data/images")
     sizes = ("data.min_side=64", "data.max_side=96", "train.batch_size=2", "train.steps=2")
     out, _ = run(
         *("train", "--output_dir", "run", "model.weights=m.keras", "model.frozen_stages=2"),
         *(*data, *sizes, "train.precision=float32", "train.box_loss=l1"),
+        "inference.max_detections=100",  # the default, but the weights say 300
         cwd=tmp_path,
     )
     assert "kept backbone, pyramid, box subnet, class subnet; new: class output" in out
@@ -67,6 +70,20 @@ def test_a_recipe_fine_tunes_what_was_imported(tmp_path):
     kernel = model.backbone.get_layer("conv1").kernel
     key = "backbone.body.conv1.weight"
     np.testing.assert_array_equal(kernel, STATE[key].transpose(2, 3, 1, 0))
+    assert model.select_detections.max_detections == 100
+    config = load_config(str(tmp_path / "run" / "config.yaml"))
+    assert (config.model.backbone, config.model.pyramid_channels) == ("resnet50_w8", 32)
+    assert config.model.anchors.fit_strides and config.inference.max_detections == 100
+
+    # The run goes on when the weights that it started from are gone.
+    (tmp_path / "m.keras").unlink()
+    go_on = ("train", "--output_dir", "run", "--resume")
+    line = error_here(*go_on, "model.head_depth=2", cwd=tmp_path)
+    assert "the model of the run in run cannot change (model.head_depth=2)" in line
+    out, _ = run_here(*go_on, "model.weights=m.keras", "train.steps=3", cwd=tmp_path)
+    assert "resuming run at epoch 2, step 2" in out
+    again = load_model(tmp_path / "run" / "last.keras")
+    assert again.settings == model.settings
 
 
 @pytest.mark.slow

@@ -40,14 +40,16 @@ def enumerated(boxes, canvas, settings):
     st.tuples(st.integers(1, 8), st.integers(1, 8)),
     st.sampled_from([0.0, 0.5]),
     st.sampled_from([(32, 64, 128, 256, 512), (8.5, 20, 31, 64, 200)]),
+    st.booleans(),
+    st.booleans(),
 )
-def test_the_best_iou_is_that_of_all_anchors(seed, canvas, offset, sizes):
+def test_the_best_iou_is_that_of_all_anchors(seed, canvas, offset, sizes, whole, fit):
     rng = np.random.default_rng(seed)
     canvas = np.array(canvas) * 32
     corners = np.sort(rng.uniform(0, 1, (20, 2, 2)), axis=1) * canvas[::-1]
     boxes = corners.reshape(-1, 4)
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 0.5)
-    settings = AnchorSettings(sizes=sizes, offset=offset)
+    settings = AnchorSettings(sizes=sizes, offset=offset, whole_pixels=whole, fit_strides=fit)
     found = best_iou(boxes, np.tile(canvas, (20, 1)), settings)
     np.testing.assert_allclose(found, enumerated(boxes, canvas, settings), atol=2e-5)
 
@@ -58,6 +60,22 @@ def test_an_anchor_covers_itself_and_half_of_a_box_twice_as_wide():
     settings = AnchorSettings(ratios=(1.0,), scales=(1.0,))
     found = best_iou(boxes, np.array([[64, 64]] * 2), settings)
     np.testing.assert_allclose(found, [1, 0.5])
+
+
+def test_torchvisions_anchors_are_met_where_they_stand():
+    # 160 pixels are 5 cells of P5, 3 of P6, 53 pixels apart (not 64), and 2 of P7, 80 apart. The
+    # base size of P6 is 10, its sides 10 / sqrt(2) and 10 sqrt(2): corners at 3.54 and 7.07, which
+    # become 4 and 7.
+    settings = AnchorSettings(
+        sizes=(1, 1, 1, 10, 1),
+        ratios=(0.5,),
+        scales=(1.0,),
+        offset=0.0,
+        whole_pixels=True,
+        fit_strides=True,
+    )
+    boxes = np.array([[106.0 - 7, 53 - 4, 106 + 7, 53 + 4]])
+    np.testing.assert_allclose(best_iou(boxes, np.array([[160, 160]]), settings), [1.0])
 
 
 def test_objects_at_the_size_that_they_are_trained_at(tmp_path):

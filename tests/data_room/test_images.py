@@ -14,7 +14,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from keras_retinanet.data.dataset import DataError
-from keras_retinanet.data.images import decode_image, read_header, unreadable
+from keras_retinanet.data.image_faults import undecodable_named, unreadable
+from keras_retinanet.data.images import decode_image, read_header
 
 # As in a pipeline: traced once, for any image.
 decode = tf.function(
@@ -426,6 +427,18 @@ def test_an_image_that_is_corrupt_inside_is_found(files):
     assert isinstance(error, DataError)
     assert str(error).startswith(f"{files[1]}: the image cannot be decoded (Invalid PNG data")
     assert "{{" not in str(error) and "\n" not in str(error)
+
+    with pytest.raises(DataError) as caught, undecodable_named(files):
+        decode_image(bytes(contents))
+    assert str(caught.value) == str(error)
+
+
+def test_errors_of_other_origin_stay_as_they_are(files):
+    error = tf.errors.InvalidArgumentError(None, None, "Incompatible shapes")
+    raised = pytest.raises(tf.errors.InvalidArgumentError, match="Incompatible shapes")
+    with raised as caught, undecodable_named(files):
+        raise error
+    assert caught.value is error
 
 
 def test_an_image_that_vanished_is_found(files):

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from keras import layers
 from PIL import Image
 
 import keras_retinanet as kr
@@ -30,6 +31,24 @@ def small_model(**settings):
         if variable.path.endswith(".output/kernel"):
             variable.assign(variable * 30.0)
     return model
+
+
+def norms(model):
+    return [
+        layer for layer in model._flatten_layers() if isinstance(layer, layers.BatchNormalization)
+    ]
+
+
+def shuffle_statistics(model):
+    """Gives every batch normalisation something to do, which a new one has not."""
+    rng = np.random.default_rng(0)
+    for norm in norms(model):
+        norm.moving_variance.assign(rng.uniform(0.5, 1.5, norm.moving_variance.shape))
+        if norm.scale:  # small, or the logits of a deep network run into the hundreds
+            norm.gamma.assign(rng.uniform(0.2, 0.8, norm.gamma.shape))
+        for variable in (norm.beta, norm.moving_mean):
+            if variable is not None:  # norm.center
+                variable.assign(rng.normal(0.0, 0.2, variable.shape))
 
 
 def photograph(height, width, seed=0):

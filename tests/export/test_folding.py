@@ -8,25 +8,7 @@ from keras import layers
 
 from keras_retinanet.export.folding import fold_batch_norm
 from keras_retinanet.export.inference_model import inference_model
-from tests.export.make import photograph, small_model
-
-
-def norms(model):
-    return [
-        layer for layer in model._flatten_layers() if isinstance(layer, layers.BatchNormalization)
-    ]
-
-
-def shuffle_statistics(model):
-    """Gives every batch normalisation something to do, which a new one has not."""
-    rng = np.random.default_rng(0)
-    for norm in norms(model):
-        norm.moving_variance.assign(rng.uniform(0.5, 1.5, norm.moving_variance.shape))
-        if norm.scale:  # small, or the logits of a deep network run into the hundreds
-            norm.gamma.assign(rng.uniform(0.2, 0.8, norm.gamma.shape))
-        for variable in (norm.beta, norm.moving_mean):
-            if variable is not None:  # norm.center
-                variable.assign(rng.normal(0.0, 0.2, variable.shape))
+from tests.export.make import norms, photograph, shuffle_statistics, small_model
 
 
 def test_one_channel_by_hand():

@@ -14,7 +14,7 @@ from keras_retinanet.export.operations import OperationError
 from keras_retinanet.export.saved_model import ExportError
 from keras_retinanet.export.self_test import SelfTestError
 from keras_retinanet.export.session import SessionModel
-from tests.export.make import assert_same, encode, photograph, small_model
+from tests.export.make import assert_same, encode, photograph, shuffle_statistics, small_model
 
 NAMES = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
 
@@ -244,6 +244,20 @@ def test_a_model_in_another_precision_is_exported_too(tmp_path):
     mixed = small_model(dtype="mixed_bfloat16")
     kr.export_saved_model(mixed, tmp_path, version=1)
     assert "debug" in SessionModel(tmp_path / "1").signatures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.03)])
+def test_a_session_runs_grouped_convolutions(precision, tolerance, tmp_path):
+    """Once folded, a session joins convolution, bias and ReLU into one operation; groups too?"""
+    model = small_model(backbone="resnext50_32x4d_w16")
+    shuffle_statistics(model)
+    kr.export_saved_model(model, tmp_path, version=1, precision=precision)
+    picture = photograph(64, 96)
+    expected = model.network(tf.constant(picture[None], tf.float32), training=False)
+    raw = SessionModel(tmp_path / "1")("debug", input_tensor=picture[None])
+    logits = expected["class_logits"].numpy()
+    np.testing.assert_allclose(raw["class_logits"], logits, atol=tolerance * np.abs(logits).max())
 
 
 def test_a_negative_version_is_refused(model, tmp_path):

@@ -269,6 +269,8 @@ def test_saved_models_give_the_same_bits_in_a_fresh_process(tmp_path):
         ({"num_classes": 0}, "num_classes is 0"),
         ({"backbone": "resnet51"}, "did you mean 'resnet50'"),
         ({"backbone": "keras:ResNet51"}, "did you mean 'ResNet50'"),
+        ({"backbone": "keras:resnet50"}, "no model 'resnet50'; did you mean 'ResNet50'"),
+        ({"backbone": "keras:Foo"}, "keras.applications has no model 'Foo'$"),
         ({"backbone": keras.Sequential([keras.Input((8, 8, 3)), keras.layers.ReLU()])}, "three"),
         ({"weights": "imagenet"}, "keras:ResNet50"),
         ({"backbone_norm": "frozn"}, "frozen"),

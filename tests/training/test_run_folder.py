@@ -1,4 +1,5 @@
 import json
+import math
 import os
 
 import keras
@@ -39,9 +40,18 @@ def test_a_new_folder_is_made_and_a_used_one_refused(tmp_path):
     RunFolder(tmp_path / "new").check_free()
     assert not (tmp_path / "new").exists()
     RunFolder(tmp_path).check_free()  # empty
+    # A kill while config.yaml was written leaves nothing to resume and nothing in the way.
+    (tmp_path / ".tmp-0123abcd-config.yaml").write_text("model:")
+    RunFolder(tmp_path).check_free()
+    assert RunFolder(tmp_path).load_state() is None
     (tmp_path / "mine").write_text("keep")
-    with pytest.raises(RunFolderError, match="not empty"):
+    with pytest.raises(RunFolderError, match="not empty") as error:
         RunFolder(tmp_path).check_free()
+    assert "--resume" not in str(error.value)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("")
+    with pytest.raises(RunFolderError, match="say --resume to continue"):
+        RunFolder(tmp_path / "run").check_free()
     with pytest.raises(RunFolderError, match="is a file"):
         RunFolder(tmp_path / "mine").check_free()
     with pytest.raises(RunFolderError, match="no permission"):
@@ -124,6 +134,53 @@ def test_rows_that_will_be_done_again_go(tmp_path):
     folder.metrics.write_text("epoch,loss\n1,0.5\n2,0.4\n3,0.3\n")
     folder.drop_rows_after(2)
     assert folder.metrics.read_text() == "epoch,loss\n1,0.5\n2,0.4\n"
+    folder.metrics.write_text("epoch,loss\n1,0.5\nepoch of mine\n\n")
+    folder.drop_rows_after(2)
+    assert folder.metrics.read_text() == "epoch,loss\n1,0.5\n"
+
+
+def test_rows_of_metrics_are_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_text("")  # as a kill may leave it
+    folder.drop_rows_after(0)
+    folder.add_row({"epoch": 1, "loss": 0.12345678, "AP": math.nan})
+    folder.add_row({"epoch": 2, "loss": 2e-7, "AP": 0.25})
+    text = "epoch,loss,AP\n1,0.123457,nan\n2,2e-07,0.25\n"
+    assert folder.metrics.read_text() == text
+
+    def killed(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.add_row({"epoch": 3, "loss": 0.5, "AP": 0.5})
+    assert folder.metrics.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("step"), "is of another version"),
+        (lambda state: state.update(speed=3), "is of another version"),
+        (lambda state: state.update(weights="gone.weights.h5"), r"gone\.weights\.h5 is missing"),
+        (None, r"state\.json is damaged"),
+    ],
+)
+def test_a_backup_that_cannot_be_used_is_said_in_one_line(tmp_path, change, message):
+    folder = RunFolder(tmp_path)
+    folder.create(load_config("small"), ["CPU"])
+    assert folder.load_state() == RunState()  # killed before its first backup: starts over
+    folder.save_state(tiny(), RunState(step=1))
+    file = folder.backup / "state.json"
+    state = json.loads(file.read_text())
+    if change is None:
+        file.write_text('{"step": 1')
+    else:
+        change(state)
+        file.write_text(json.dumps(state))
+    with pytest.raises(RunFolderError, match=message) as error:
+        folder.load_state()
+    assert "\n" not in str(error.value) and "start another run" in str(error.value)
 
 
 def test_loading_prefers_the_best_model(tmp_path):

@@ -1,0 +1,144 @@
+"""retinanet-predict: where its pictures go, and what it never writes over."""
+
+import json
+import os
+import pathlib
+import shutil
+
+import pytest
+import tensorflow as tf
+
+import keras_retinanet as kr
+from keras_retinanet.commands.predict import find_targets
+from keras_retinanet.data.coco import read_coco
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.training.run_folder import load_model
+from tests.commands.here import error_here, run_here
+from tests.commands.test_commands import data_arguments
+from tests.data_room.make import write_coco, write_image
+
+
+def names(*files):
+    targets = find_targets([pathlib.Path(file) for file in files], pathlib.Path("seen"))
+    assert {target.parent for target in targets} == {pathlib.Path("seen")}
+    return [target.name for target in targets]
+
+
+def test_pictures_have_the_names_of_their_images_and_no_two_the_same():
+    assert names("a.jpg", "b.png") == ["a.jpg", "b.jpg"]
+    assert names("a.jpg", "c.png", "b/a.jpg") == ["a-1.jpg", "c.jpg", "a-3.jpg"]
+    assert names("a.jpg", "b/a.jpg", "a-2.jpg") == ["a-1.jpg", "a-2.jpg", "a-2-3.jpg"]
+    assert names("A.png", "a.png") == ["A-1.jpg", "a-2.jpg"]
+
+
+def test_no_image_is_written_over(tmp_path):
+    photo, other = write_image(tmp_path / "photo.jpg"), write_image(tmp_path / "other.png")
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    for output in (tmp_path, tmp_path / "link", tmp_path / "new" / ".."):
+        with pytest.raises(DataError, match=r"photo\.jpg; name another --output_dir"):
+            find_targets([other, photo], output)
+    # Nor one that is not looked at, unless it lies there from an earlier call.
+    neighbour = write_image(tmp_path / "other.jpg")
+    with pytest.raises(DataError, match=r"would replace the file .*other\.jpg"):
+        find_targets([other], tmp_path)
+    (tmp_path / "images.json").write_text("[]")
+    assert find_targets([other], tmp_path) == [neighbour]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A model, and an image that is whole in its header and its end, but not inside."""
+    folder = tmp_path_factory.mktemp("work")
+    model = kr.RetinaNet(
+        2,
+        categories=[(3, "red"), (17, "blue")],
+        backbone="resnet10_w32",
+        pyramid_channels=16,
+        head_depth=1,
+        min_side=64,
+        max_side=96,
+    )
+    model.save(folder / "m.keras")
+    broken = write_image(folder / "broken.png", 64, 64)
+    contents = bytearray(broken.read_bytes())
+    contents[50:60] = bytes(10)
+    broken.write_bytes(contents)
+    return folder
+
+
+def test_a_folder_of_photographs_stays_as_it_was(work):
+    photo = write_image(work / "holiday" / "photo.jpg")
+    before = photo.read_bytes()
+    line = error_here(
+        "predict", "--model", "m.keras", "--output_dir", "holiday", "holiday/", cwd=work
+    )
+    assert "the picture of holiday/photo.jpg would replace the file holiday/photo.jpg" in line
+    assert photo.read_bytes() == before
+    assert os.listdir(work / "holiday") == ["photo.jpg"]
+
+    for _ in range(2):  # the same call may be repeated
+        out, _ = run_here(
+            "predict", "--model", "m.keras", "--output_dir", "seen", "holiday/", cwd=work
+        )
+        assert out.startswith("devices: /device:CPU:0, /device:CPU:1; precision float32\n")
+    assert sorted(os.listdir(work / "seen")) == ["detections.json", "images.json", "photo.jpg"]
+    images = json.loads((work / "seen" / "images.json").read_text())
+    assert images == [{"id": 1, "file_name": "holiday/photo.jpg"}]
+
+
+def data_with_a_corrupt_image(work, folder):
+    file, images = write_coco(folder, count=4)
+    shutil.copy(work / "broken.png", images / "0.png")
+    return read_coco(file, images)
+
+
+def test_evaluation_names_an_image_that_is_corrupt_inside(work, tmp_path):
+    dataset = data_with_a_corrupt_image(work, tmp_path / "data")
+    data = ("--annotations", "data/annotations.json", "--images", "data/images")
+    (tmp_path / "m.keras").symlink_to(work / "m.keras")
+    line = error_here("evaluate", "--model", "m.keras", *data, cwd=tmp_path)
+    assert "0.png: the image cannot be decoded" in line
+    assert not (tmp_path / "metrics.json").exists()
+    evaluation = kr.callbacks.CocoEvaluation(dataset)
+    model = load_model(work / "m.keras")
+    model.compile("sgd")
+    evaluation.set_model(model)
+    with pytest.raises(DataError, match=r"0\.png: the image cannot be decoded"):
+        evaluation.on_epoch_end(0)
+
+
+@pytest.mark.parametrize("cache_mib", [0, 2048])
+def test_debug_names_an_image_that_is_corrupt_inside(work, tmp_path, cache_mib):
+    data_with_a_corrupt_image(work, tmp_path / "data")
+    line = error_here(
+        *("debug", "--config", "small", "--output_dir", "out", *data_arguments("data")),
+        *("data.val.annotations=data/annotations.json", "data.val.images=data/images"),
+        f"data.cache_mib={cache_mib}",
+        cwd=tmp_path,
+    )
+    assert "0.png: the image cannot be decoded" in line
+
+
+def test_other_errors_of_tensorflow_are_one_line(tmp_path, monkeypatch):
+    def main(words):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM\n\t in [[{{node x}}]]\n")
+
+    monkeypatch.setattr("keras_retinanet.commands.debug.main", main)
+    line = error_here("debug", "--output_dir", "out", cwd=tmp_path)
+    assert line == "error: OOM in [[{{node x}}]]\n"
+
+
+def test_an_image_that_is_corrupt_inside_is_named(work):
+    line = error_here(
+        "predict", "--model", "m.keras", "--output_dir", "none", "broken.png", cwd=work
+    )
+    assert line.startswith("error: broken.png: the image cannot be decoded (Invalid PNG data")
+    assert not (work / "none").exists()
+    with pytest.raises(DataError, match=r"broken\.png: the image cannot be decoded"):
+        load_model(work / "m.keras").detect([work / "broken.png"])
+
+
+def test_labels_without_a_server_are_refused(work):
+    photo = write_image(work / "alone" / "photo.jpg")
+    arguments = ("--model", "m.keras", "--labels", "labels.txt", "--output_dir", "none", photo)
+    assert "--labels goes with --server" in error_here("predict", *arguments, cwd=work)
