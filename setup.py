@@ -26,6 +26,7 @@ setuptools.setup(
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
+        "h5py>=3.11",  # reads the .h5 files of fizyr's detectors
         "importlib_resources>=6",  # tensorflow-datasets needs it for a builder inside a package
         "keras>=3.15,<3.16",
         "matplotlib>=3.8",

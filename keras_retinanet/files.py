@@ -15,7 +15,9 @@ _TEMPORARY = ".tmp-"
 
 
 @contextlib.contextmanager
-def write_atomically(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+def write_atomically(
+    path: str | os.PathLike[str], *, overwrite: bool = False
+) -> Iterator[pathlib.Path]:
     """Yields a path to write to; what lies there takes the place of `path` once all went well.
 
     The temporary path lies beside `path`, since a rename is atomic only within one file system. It
@@ -26,6 +28,9 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     Args:
         path: a file, replaced if it exists, or a folder, which must not exist or be empty. Its
             parent folder must exist.
+        overwrite: whether a folder that holds something is replaced too. No system renames over
+            one, so it is renamed first, to a hidden name beside it: a kill at that moment leaves
+            both under hidden names.
 
     Raises:
         OSError: if the block wrote nothing or the result cannot be moved to `path`.
@@ -34,7 +39,10 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        if overwrite and path.is_dir():
+            _replace_folder(temporary, path)
+        else:
+            os.replace(temporary, path)
     except BaseException:
         _remove(temporary)
         raise
@@ -64,6 +72,17 @@ def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None =
     text = json.dumps(value, indent=indent, allow_nan=False)
     with write_atomically(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:
+    old = path.with_name(f".old-{uuid.uuid4().hex[:8]}-{path.name}")
+    os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    _remove(old)
 
 
 def _remove(path: pathlib.Path) -> None:

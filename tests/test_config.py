@@ -10,6 +10,7 @@ from keras_retinanet.config import (
     save_config,
     setting_lines,
 )
+from keras_retinanet.training.build import augment_settings
 from keras_retinanet.training.progress import learning_rate_factor
 
 
@@ -55,6 +56,13 @@ def test_torchvisions_recipe_decays_in_tens_after_16_and_22_of_26_epochs():
         for epoch in (15, 16, 21, 22)
     ]
     np.testing.assert_allclose(factors, [1.0, 0.1, 0.1, 0.01])
+
+
+def test_torchvisions_recipe_draws_the_shorter_side_and_leaves_the_limit_of_the_longer_one():
+    settings = augment_settings(load_config("coco_r50_torchvision_v2").data)
+    assert settings.min_sides == tuple(range(480, 801, 32))
+    assert (settings.largest_side, settings.max_side) == (800, 1333)
+    assert settings.scale_jitter == (1.0, 1.0)
 
 
 def test_mlperfs_rate_stays_after_its_warm_up():

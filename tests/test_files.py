@@ -65,6 +65,25 @@ def test_a_failure_removes_the_folder(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_folder_in_use_is_replaced_where_that_is_wanted(tmp_path):
+    for text in ("old", "new"):
+        with write_atomically(tmp_path / "1", overwrite=True) as temporary:
+            temporary.mkdir()
+            (temporary / text).write_text(text)
+    assert names(tmp_path) == ["1"] and names(tmp_path / "1") == ["new"]
+
+
+def test_an_old_folder_is_back_if_the_new_one_cannot_take_its_place(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "old").write_text("stays")
+    with (
+        pytest.raises(FileNotFoundError),
+        write_atomically(tmp_path / "1", overwrite=True),
+    ):
+        pass  # nothing is there to rename
+    assert names(tmp_path) == ["1"] and names(tmp_path / "1") == ["old"]
+
+
 def test_a_folder_in_use_is_kept(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "model").write_text("old")

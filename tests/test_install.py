@@ -1,10 +1,14 @@
 """What an installed package holds beside the code."""
 
+import ast
 import os
 import pathlib
+import re
+import runpy
 import shutil
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
@@ -45,3 +49,37 @@ def test_an_installed_package_finds_its_recipes(tmp_path):
     assert {
         f"retinanet-{c}" for c in ("train", "evaluate", "predict", "export", "import", "check")
     } <= scripts
+
+
+# Distributions that are not called as what they hold is imported.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "absl": "absl-py",
+    "cv2": "opencv-python-headless",
+    "grpc": "tensorflow-serving-api",  # brings it
+    "tensorflow_datasets": "tensorflow-datasets",
+    "tensorflow_serving": "tensorflow-serving-api",
+    "yaml": "pyyaml",
+}
+
+
+def imported(file):
+    """The first word of each module that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+
+
+def test_everything_that_is_imported_is_asked_for():
+    with mock.patch("setuptools.setup") as setup:
+        runpy.run_path(str(ROOT / "setup.py"))
+    settings = setup.call_args.kwargs
+    extras = settings["extras_require"]
+    asked = {*settings["install_requires"], *extras["import"], *extras["serving"]}
+    names = {re.match(r"[\w-]+", line)[0] for line in asked}
+    files = (ROOT / "keras_retinanet").rglob("*.py")
+    modules = {module for file in files for module in imported(file)}
+    modules -= {"keras_retinanet", *sys.stdlib_module_names}
+    assert {DISTRIBUTIONS.get(module, module) for module in modules} <= names

@@ -5,11 +5,24 @@ from __future__ import annotations
 import pathlib
 import sys
 
+import tensorflow as tf
+
 from keras_retinanet.export.session import LABELS_FILE, SessionModel, read_labels
 
 
-def main(arguments: list[str]) -> None:
-    path, files = pathlib.Path(arguments[0]), arguments[1:]
+def main(arguments: list[str]) -> int:
+    if len(arguments) < 2:
+        print("usage: python -m keras_retinanet.export EXPORT/1 IMAGE ...", file=sys.stderr)
+        return 2
+    try:
+        _show(pathlib.Path(arguments[0]), arguments[1:])
+    except (ValueError, OSError, tf.errors.OpError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _show(path: pathlib.Path, files: list[str]) -> None:
     names = read_labels(path / LABELS_FILE)
     encoded = [pathlib.Path(file).read_bytes() for file in files]
     answer = SessionModel(path)("serving_bytes", image_bytes=encoded)
@@ -25,4 +38,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -25,6 +25,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     folded = {id(norm) for norm in following.values()}
 
     def clone(layer: layers.Layer) -> layers.Layer:
+        if isinstance(layer, keras.Sequential):
+            layer = layer._functional  # the same layers as a graph of nodes; ConvNeXt has some
         if isinstance(layer, keras.Model):
             return fold_batch_norm(layer)
         if isinstance(layer, _CONVOLUTIONS):

@@ -6,9 +6,10 @@ are. Everything between a file's bytes and its boxes is inside the graph.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
-import shutil
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +22,9 @@ from keras_retinanet.export.signatures import BYTES, EXAMPLES, PIXELS, signature
 from keras_retinanet.export.warmup import write_warmup
 from keras_retinanet.files import write_atomically
 from keras_retinanet.models.retinanet import RetinaNet
+
+# Above it float32 passes over whole numbers.
+HIGHEST_ID = 2**24
 
 
 class ExportError(ValueError):
@@ -66,7 +70,8 @@ def export_saved_model(
         The folder of the version.
 
     Raises:
-        ExportError: if the version exists or is negative.
+        ExportError: if the version exists or is negative, or a category's id or name cannot be
+            answered with.
         OperationError: if the model holds an operation that a server may not have.
         SelfTestError: if the version does not load or answers otherwise than the model.
     """
@@ -75,16 +80,42 @@ def export_saved_model(
         raise ExportError(f"version {version} is negative; TensorFlow Serving takes 0 and above")
     if target.exists() and not overwrite:
         raise ExportError(f"{target} exists; choose another version, or overwrite it")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _check_categories(model.categories)
     # The server polls the folder and would load a half-written version.
-    with write_atomically(target) as temporary:
+    with _made(target.parent), write_atomically(target, overwrite=overwrite) as temporary:
         _write(inference_model(model, precision), temporary, default_signature)
         check_operations(temporary)
         write_warmup(temporary, target.parent.resolve().name, _warmup_requests(default_signature))
         self_test(temporary, model, precision)
-        if target.exists():
-            shutil.rmtree(target)
     return target
+
+
+def _check_categories(categories: Sequence[tuple[int, str]]) -> None:
+    for id_, name in categories:
+        if not 0 <= id_ <= HIGHEST_ID:
+            raise ExportError(
+                f"the category {name!r} has the id {id_}; an export answers with ids of 0 to "
+                f"{HIGHEST_ID:,} as float32. Give it another one in the annotations"
+            )
+        if name.splitlines() != [name]:
+            raise ExportError(
+                f"the category {id_} is called {name!r}; {LABELS_FILE} takes a name of one line. "
+                "Give it another one in the annotations"
+            )
+
+
+@contextlib.contextmanager
+def _made(folder: pathlib.Path) -> Iterator[None]:
+    """Makes a folder and its parents; those that were not there go again on any exception."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # another process wrote something there
+            for path in missing:
+                path.rmdir()
+        raise
 
 
 def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> None:

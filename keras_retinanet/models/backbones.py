@@ -33,10 +33,8 @@ _APPLICATION_NORMALIZATIONS = {
     "ConvNeXt": "none",
     "DenseNet": "torch",
     "EfficientNet": "none",
-    "Inception": "tf",
     "MobileNet": "tf",
     "MobileNetV3": "none",
-    "NASNet": "tf",
     "ResNet": "caffe",
     "ResNet50V2": "tf",
     "ResNet101V2": "tf",
@@ -44,13 +42,18 @@ _APPLICATION_NORMALIZATIONS = {
     "VGG": "caffe",
     "Xception": "tf",
 }
+# Those that cannot stand below a pyramid, by the beginning of the name, and why.
+_UNFIT_APPLICATIONS = {
+    "Inception": "it does not pad, so its cells would not lie where the anchors do",
+    "NASNet": "Keras builds it for images of one size only",
+}
 
 
 def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
     """The layer that prepares pixels for `backbone`; a model of the user's gets 0 to 255.
 
     Raises:
-        ValueError: if `keras.applications` has no model of that name.
+        ValueError: if `keras.applications` has no model of that name, or one that does not do.
     """
     if isinstance(backbone, keras.Model):
         kind = "none"
@@ -66,7 +69,11 @@ def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
 
 
 def build_backbone(
-    backbone: str | keras.Model, *, norm: str, norm_epsilon: float, imagenet_weights: bool
+    backbone: str | keras.Model,
+    *,
+    norm: str | None,
+    norm_epsilon: float,
+    imagenet_weights: bool,
 ) -> keras.Model:
     """A model from normalised images [B, H, W, 3] to [C3, C4, C5] with strides 8, 16 and 32.
 
@@ -74,7 +81,7 @@ def build_backbone(
         backbone: a name that `models.resnet.find_network` knows, "keras:NAME" for a model of
             `keras.applications`, or a `keras.Model` with three outputs, which is used as it is.
         norm: "frozen", "trainable" or "sync", see `models.resnet.batch_norm`; applied to the batch
-            normalisation layers of any backbone.
+            normalisation layers of any backbone. None leaves those of a `keras.Model` as they are.
         norm_epsilon: what those of our networks add to the variances; other backbones bring theirs.
         imagenet_weights: whether it starts from its published weights: those of
             `keras.applications`, or torchvision's for a network of ours.
@@ -90,7 +97,8 @@ def build_backbone(
                 f"the backbone {backbone.name!r} has {len(backbone.outputs)} outputs; RetinaNet "
                 "takes three, the maps C3, C4 and C5 with strides 8, 16 and 32"
             )
-        return _set_norm(backbone, norm)
+        return backbone if norm is None else _set_norm(backbone, norm)
+    assert norm is not None, "only a keras.Model brings its own"
     if backbone.startswith(KERAS_PREFIX):
         name = backbone.removeprefix(KERAS_PREFIX)
         return _set_norm(_application(name, imagenet_weights), norm)
@@ -169,13 +177,16 @@ def _find_application(name: str) -> Callable[..., keras.Model]:
     """The function of `keras.applications` that makes the model of this name.
 
     Raises:
-        ValueError: if there is none, naming the nearest.
+        ValueError: if there is none, naming the nearest, or it cannot be a backbone.
     """
     names = {n.lower(): n for n in dir(keras.applications) if n[:1].isupper()}
     if name not in names.values():
         nearest = difflib.get_close_matches(name.lower(), names, n=1)
         hint = f"; did you mean {names[nearest[0]]!r}?" if nearest else ""
         raise ValueError(f"keras.applications has no model {name!r}{hint}")
+    for beginning, reason in _UNFIT_APPLICATIONS.items():
+        if name.startswith(beginning):
+            raise ValueError(f"{KERAS_PREFIX}{name} cannot be a backbone: {reason}")
     return getattr(keras.applications, name)
 
 
@@ -193,26 +204,29 @@ def _application(name: str, imagenet_weights: bool) -> keras.Model:
                 "or say weights=None (model.weights=none) to start at random"
             ) from error
     taps = _taps(model)
-    return keras.Model(model.inputs, [layer.output for layer in taps], name=name)
+    return keras.Model(model.inputs, [operation.output for operation in taps], name=name)
 
 
-def _taps(model: keras.Model) -> list[keras.layers.Layer]:
-    """The last layers of `model` with strides 8, 16 and 32, found by their shapes on 256 pixels."""
+def _taps(model: keras.Model) -> list[keras.Operation]:
+    """The last operations of `model` with strides 8, 16 and 32, by their shapes on 256 pixels.
+
+    Operations, not layers: ConvNeXt adds its residuals by a plus sign.
+    """
     side = 256
     candidates = [
-        layer
-        for layer in model.layers
-        if len(getattr(layer.output, "shape", ())) == 4
+        operation
+        for operation in model.operations
+        if len(getattr(operation.output, "shape", ())) == 4
         and not isinstance(
-            layer, keras.layers.ZeroPadding2D
+            operation, keras.layers.ZeroPadding2D
         )  # a padded map has another stride's size
     ]
-    probe = keras.Model(model.inputs, [layer.output for layer in candidates])
+    probe = keras.Model(model.inputs, [operation.output for operation in candidates])
     outputs = probe.compute_output_spec(keras.KerasTensor((1, side, side, 3)))
     last = {}
-    for layer, output in zip(candidates, outputs, strict=True):
+    for operation, output in zip(candidates, outputs, strict=True):
         if output.shape[1]:
-            last[round(math.log2(side / output.shape[1]))] = layer
+            last[round(math.log2(side / output.shape[1]))] = operation
     missing = [2**level for level in (3, 4, 5) if level not in last]
     if missing:
         raise ValueError(f"{model.name} has no feature map with stride {missing[0]}")

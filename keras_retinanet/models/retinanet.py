@@ -50,7 +50,8 @@ class RetinaNet(TrainableDetector):
             "coco_v1" or "coco_v2" for torchvision's detectors, or a `.keras` file of a RetinaNet or
             of a backbone that `retinanet-import` wrote; see `models.pretrained`.
         backbone_norm: "frozen" (default with weights), "trainable" (default without) or "sync", how
-            the backbone's batch normalisation is treated.
+            the backbone's batch normalisation is treated; by default, a `keras.Model` without
+            weights keeps its layers as they are.
         frozen_stages: how many parts of a ResNet are not trained: 1 is the stem, 2 the stem and the
             first stage (as detectron2 and torchvision fine-tune), 5 all.
         batch_norm_epsilon: what it adds to the variances where the backbone is one of ours.
@@ -110,7 +111,8 @@ class RetinaNet(TrainableDetector):
         name: str = "retinanet",
     ) -> None:
         anchors = anchors or AnchorSettings()
-        backbone_norm = backbone_norm or ("frozen" if weights else "trainable")
+        if backbone_norm is None and (weights or not isinstance(backbone, keras.Model)):
+            backbone_norm = "frozen" if weights else "trainable"
         categories = categories or [(i + 1, f"class {i + 1}") for i in range(num_classes)]
         _check(num_classes, prior, categories)
         _check_choices(
@@ -320,7 +322,7 @@ def _check(num_classes: int, prior: float, categories: Sequence[tuple[int, str]]
 
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
-    "backbone_norm": ("frozen", "trainable", "sync"),
+    "backbone_norm": (None, "frozen", "trainable", "sync"),
     "head_norm": (None, "batch", "group"),
     "p6_from": ("c5", "p5"),
     "pyramid_padding": ("symmetric", "same"),

@@ -64,7 +64,11 @@ def test_what_cannot_be_folded_stays():
 
 
 @pytest.mark.parametrize(
-    "backbone", ["resnet10_w32", "resnet50", "resnext50_32x4d_w16", "keras:MobileNetV2"]
+    "backbone",
+    [
+        *("resnet10_w32", "resnet50", "resnext50_32x4d_w16"),
+        *("keras:MobileNetV2", "keras:EfficientNetB0", "keras:ConvNeXtTiny"),
+    ],
 )
 def test_a_detector_in_float32_keeps_its_logits(backbone):
     model = small_model(backbone=backbone, head_norm="batch")

@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_retinanet as kr
+from keras_retinanet.export.__main__ import main
 from keras_retinanet.export.operations import OperationError
 from keras_retinanet.export.saved_model import ExportError
 from keras_retinanet.export.self_test import SelfTestError
@@ -196,8 +197,13 @@ def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr("keras_retinanet.export.saved_model._write", fail)
     with pytest.raises(RuntimeError, match="disk full"):
-        kr.export_saved_model(model, tmp_path / "base", version=1)
-    assert list((tmp_path / "base").iterdir()) == []
+        kr.export_saved_model(model, tmp_path / "new" / "base", version=1)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "base" / "1").mkdir(parents=True)
+    (tmp_path / "base" / "1" / "old").write_text("stays")
+    with pytest.raises(RuntimeError, match="disk full"):
+        kr.export_saved_model(model, tmp_path / "base", version=1, overwrite=True)
+    assert [path.name for path in (tmp_path / "base").rglob("*")] == ["1", "old"]
 
 
 @pytest.mark.slow
@@ -258,6 +264,42 @@ def test_a_session_runs_grouped_convolutions(precision, tolerance, tmp_path):
     raw = SessionModel(tmp_path / "1")("debug", input_tensor=picture[None])
     logits = expected["class_logits"].numpy()
     np.testing.assert_allclose(raw["class_logits"], logits, atol=tolerance * np.abs(logits).max())
+
+
+@pytest.mark.parametrize(
+    ("category", "message"),
+    [
+        ((16_777_217, "cat"), "'cat' has the id 16777217; .* 0 to 16,777,216"),
+        ((-1, "cat"), "'cat' has the id -1"),
+        ((4, "cat\ndog"), r"the category 4 is called 'cat\\ndog'"),
+        ((4, "cat\u2028dog"), "a name of one line"),
+        ((4, ""), "the category 4 is called ''"),
+    ],
+)
+def test_categories_that_cannot_be_answered_with_are_refused(category, message, tmp_path):
+    model = small_model(categories=[(1, "a"), (2, "b"), category])
+    with pytest.raises(ExportError, match=message) as error:
+        kr.export_saved_model(model, tmp_path / "base", version=1)
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
+
+
+def ask(*arguments, capsys):
+    """Exit code, standard output and standard error of `python -m keras_retinanet.export`."""
+    code = main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_an_export_is_asked_by_hand(export, tmp_path, capsys):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(encode(photograph(50, 60), "PNG"))
+    code, out, _ = ask(export / "1", picture, capsys=capsys)
+    assert code == 0 and out.startswith(f"{picture}: ")
+    code, _, err = ask(capsys=capsys)
+    assert code == 2 and err == "usage: python -m keras_retinanet.export EXPORT/1 IMAGE ...\n"
+    for arguments, named in (((export / "1", "b.png"), "b.png"), ((tmp_path, picture), "labels")):
+        code, _, err = ask(*arguments, capsys=capsys)
+        assert code == 1 and err.startswith("error: ") and named in err and err.count("\n") == 1
 
 
 def test_a_negative_version_is_refused(model, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_retinanet as kr
+from keras_retinanet.models.backbones import image_normalization
 from keras_retinanet.models.inference import prepare_images
 from keras_retinanet.models.pyramid import UpsampleLike, feature_pyramid
 
@@ -197,6 +198,44 @@ def test_changed_thresholds_take_effect_and_are_saved(tmp_path):
     assert keras.saving.load_model(tmp_path / "m.keras").select_detections.max_detections == 3
 
 
+def test_residual_stages_are_tapped_after_their_sums():
+    outputs = small(backbone="keras:ConvNeXtTiny").backbone.outputs
+    kinds = [type(output._keras_history.operation).__name__ for output in outputs]
+    assert kinds == ["Add", "Add", "LayerNormalization"]
+    assert [output.shape[-1] for output in outputs] == [192, 384, 768]
+
+
+def test_every_application_is_normalised_or_refused():
+    names = [name for name in dir(keras.applications) if name[:1].isupper()]
+    refused = set()
+    for name in names:
+        try:
+            image_normalization(f"keras:{name}")
+        except ValueError as error:
+            assert f"keras:{name} cannot be a backbone: " in str(error)
+            refused.add(name)
+    assert len(names) > 30
+    assert refused == {"InceptionV3", "InceptionResNetV2", "NASNetLarge", "NASNetMobile"}
+
+
+@pytest.mark.parametrize("norm", [None, "trainable", "frozen"])
+def test_a_model_of_the_users_keeps_what_is_frozen_unless_told(norm, tmp_path):
+    features = inputs = keras.Input((None, None, 3))
+    maps = []
+    for stride in (8, 2, 2):
+        features = keras.layers.Conv2D(8, 3, strides=stride, padding="same")(features)
+        features = keras.layers.BatchNormalization()(features)
+        maps.append(features)
+    backbone = keras.Model(inputs, maps)
+    norms = [n for n in backbone.layers if isinstance(n, keras.layers.BatchNormalization)]
+    norms[0].trainable = False
+    small(backbone=backbone, backbone_norm=norm).save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras").backbone.layers
+    for layers in (norms, [n for n in loaded if isinstance(n, keras.layers.BatchNormalization)]):
+        expected = [False, True, True] if norm is None else [norm == "trainable"] * 3
+        assert [layer.trainable for layer in layers] == expected
+
+
 def taps_model():
     """A backbone of a user's own."""
     x = inputs = keras.Input((None, None, 3))
@@ -213,6 +252,9 @@ FAMILIES = {
     "bottleneck": {"backbone": "resnet50"},
     "sync": {"backbone": "resnet18", "backbone_norm": "sync"},
     "applications": {"backbone": "keras:MobileNetV2"},
+    "custom": {"backbone": "keras:ResNet50"},
+    "efficient": {"backbone": "keras:EfficientNetB0"},
+    "next": {"backbone": "keras:ConvNeXtTiny"},
     "own": {"backbone": taps_model()},
     "anchors": {
         "anchors": kr.AnchorSettings(sizes=(16, 32, 64, 128, 256), ratios=(1.0, 3.0), offset=0.0),
@@ -220,6 +262,7 @@ FAMILIES = {
     },
     "heads": {"head_norm": "group", "p6_from": "p5", "class_agnostic": True},
     "bfloat16": {"dtype": "mixed_bfloat16"},
+    "float16": {"dtype": "mixed_float16"},
     "torchvision": {
         "batch_norm_epsilon": 0.0,
         "p6_from": "p5",
