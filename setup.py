@@ -34,6 +34,7 @@ setuptools.setup(
         "omegaconf>=2.3",
         "opencv-python-headless>=4.10",  # resizes training pictures, see data/render.py
         "pillow>=11",
+        "protobuf>=5.28",  # as tensorflow brings it, for its JSON form and its errors
         "pycocotools>=2.0.8",
         "pyyaml>=6",
         "safetensors>=0.5",

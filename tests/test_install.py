@@ -56,6 +56,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "absl": "absl-py",
     "cv2": "opencv-python-headless",
+    "google": "protobuf",
     "grpc": "tensorflow-serving-api",  # brings it
     "tensorflow_datasets": "tensorflow-datasets",
     "tensorflow_serving": "tensorflow-serving-api",

@@ -18,8 +18,9 @@ from pycocotools.cocoeval import COCOeval
 
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.convert import convert
+from keras_retinanet.export.__main__ import main as ask_export
 from tests.commands.here import error_here, run_here
-from tests.data_room.make import write_coco
+from tests.data_room.make import add_extremes, write_coco
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = [
@@ -72,9 +73,9 @@ def data_arguments(folder):
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A folder with a data set in it and a finished run of two epochs."""
+    """A folder with a data set in it, extreme images among it, and a finished run of two epochs."""
     folder = tmp_path_factory.mktemp("work")
-    write_coco(folder / "data", count=12)
+    add_extremes(*write_coco(folder / "data", count=12))
     out, _ = run(
         "train",
         *("--config", "small", "--output_dir", "run"),
@@ -101,12 +102,12 @@ def test_a_run_folder_is_complete(work):
     ]
     out = (work / "out.txt").read_text()
     assert "devices: /device:CPU:0; precision float32" in out
-    assert "no data.val: 1 of 12 images are split off" in out
+    assert "no data.val: 1 of 14 images are split off" in out
     assert "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all" in out
     with (run_folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert [row["step"] for row in rows] == ["5", "10"]
+    assert [row["step"] for row in rows] == ["6", "12"]
     for name in ("loss", "class_loss", "box_loss", "learning_rate", "positives_per_image"):
         assert float(rows[0][name]) > 0, name
     assert float(rows[0]["images_per_second"]) > 0
@@ -122,10 +123,10 @@ def test_a_run_folder_is_complete(work):
 def test_a_finished_run_is_not_run_again(work):
     before = (work / "run" / "last.keras").stat().st_mtime_ns
     out, _ = run("train", "--output_dir", "run", "--resume", cwd=work)
-    assert "is finished: 10 steps" in out
+    assert "is finished: 12 steps" in out
     same = ["--config", "small", *data_arguments("data"), *TINY, "train.epochs=2"]
     out, _ = run("train", "--output_dir", "run", "--resume", *same, cwd=work)
-    assert "is finished: 10 steps" in out
+    assert "is finished: 12 steps" in out
     assert (work / "run" / "last.keras").stat().st_mtime_ns == before
 
 
@@ -175,7 +176,7 @@ def test_prediction_and_export(work):
         *("predict", "--model", "run", "--output_dir", "seen", "data/images/0.png", "data/images"),
         cwd=work,
     )
-    assert "in 13 images" in out
+    assert "in 15 images" in out
     assert (work / "seen" / "11.jpg").exists()
     assert {"0-1.jpg", "0-2.jpg"} <= {path.name for path in (work / "seen").iterdir()}
     for row in json.loads((work / "seen" / "detections.json").read_text()):
@@ -183,6 +184,8 @@ def test_prediction_and_export(work):
     out, _ = run("export", "--model", "run", "--output_dir", "served", "--version", 3, cwd=work)
     assert out.startswith("devices: /device:CPU:0; precision float32\n")
     assert (work / "served" / "3" / "saved_model.pb").exists()
+    extremes = [str(work / "data" / "images" / f"1x{width}.png") for width in (1, 5000)]
+    assert ask_export([str(work / "served" / "3"), *extremes]) == 0
     assert "exists" in error_line(
         "export", "--model", "run", "--output_dir", "served", "--version", 3, cwd=work
     )

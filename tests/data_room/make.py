@@ -45,6 +45,18 @@ def write_coco(folder, count=6, side=64, seed=0):
     return file, folder / "images"
 
 
+def add_extremes(file, folder):
+    """Adds an image of one pixel and one of 5000 x 1 to a data set, an object all over each."""
+    content = json.loads(file.read_text())
+    for width in (1, 5000):
+        name = f"1x{width}.png"
+        Image.new("RGB", (width, 1), COLORS[3]).save(folder / name)
+        content["images"].append({"id": width, "file_name": name, "height": 1, "width": width})
+        annotation = {"id": 10**6 + width, "image_id": width, "category_id": 3, "iscrowd": 0}
+        content["annotations"].append({**annotation, "bbox": [0, 0, width, 1], "area": width})
+    file.write_text(json.dumps(content))
+
+
 def write_image(file, height=20, width=30, **options):
     """A grey image; its folder is made where need be."""
     file.parent.mkdir(parents=True, exist_ok=True)
