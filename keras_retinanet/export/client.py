@@ -76,17 +76,17 @@ class ServerModel:
             raise ServerError(f"{url}: the answer is not that of a detector") from error
 
     def _detections(self, answer: dict[str, Any], size: tuple[int, int]) -> Detections:
-        count = int(answer["num_detections"])
-        boxes = np.array(answer["detection_boxes"][:count], np.float32).reshape(-1, 4)
+        try:
+            count = int(answer["num_detections"])
+            boxes = np.array(answer["detection_boxes"][:count], np.float32).reshape(-1, 4)
+            scores = np.array(answer["detection_scores"][:count], np.float32)
+            ids = [int(id_) for id_ in answer["detection_classes"][:count]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ServerError(f"{self._url}: the answer is not that of a detector") from error
         height, width = size
         pixels = boxes * np.array([height, width, height, width], np.float32)
-        return {
-            "boxes": pixels[:, [1, 0, 3, 2]],
-            "scores": np.array(answer["detection_scores"][:count], np.float32),
-            "labels": np.array(
-                [self._label(int(id_)) for id_ in answer["detection_classes"][:count]], np.int32
-            ),
-        }
+        labels = np.array([self._label(id_) for id_ in ids], np.int32)
+        return {"boxes": pixels[:, [1, 0, 3, 2]], "scores": scores, "labels": labels}
 
     def _label(self, id_: int) -> int:
         category = (id_, self._names.get(id_, f"category {id_}"))

@@ -1,6 +1,7 @@
 """Tier 3: the export behind REST and gRPC, through `retinanet-serve` as its users start it."""
 
 import base64
+import http.server
 import json
 import os
 import pathlib
@@ -331,3 +332,23 @@ def test_retinanet_predict_asks_the_server(server, model, export, tmp_path):
     )
     assert process.returncode == 1
     assert "the server refuses (404)" in process.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("answer", [1.0, {}, {"num_detections": "many"}, {"num_detections": 1.0}])
+def test_another_kind_of_model_is_one_line(answer, tmp_path):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"predictions": [answer]}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    (tmp_path / "a.png").write_bytes(encode(photograph(20, 30), "PNG"))
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1/models/other"
+        with pytest.raises(ServerError, match="the answer is not that of a detector"):
+            next(ServerModel(url, {}).detect([tmp_path / "a.png"]))
