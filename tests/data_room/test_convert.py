@@ -184,7 +184,7 @@ def test_ids_and_areas_where_formats_have_them(source, tmp_path):
 
 
 def test_category_ids_below_1_are_counted_anew_for_the_object_detection_api(source, tmp_path):
-    zero = [dataclasses.replace(c, id=c.id - 5) for c in source.categories]
+    zero = [c._replace(id=c.id - 5) for c in source.categories]
     data = dataclasses.replace(source, categories=tuple(zero))
     written, notes = convert(data, "tfrecord", tmp_path / "out")
     assert notes == ["class/label counts from 1: some category ids are below that"]

@@ -141,12 +141,10 @@ def test_averaged_weights_are_there_for_a_while():
 
 
 def test_metrics_file_is_one_table(tmp_path):
-    from keras_retinanet.training.callbacks import RunRecorder
     from keras_retinanet.training.run_folder import RunFolder
 
     folder = RunFolder(tmp_path)
-    recorder = RunRecorder(folder, Progress(1), RunState(), evaluation=None, batch_size=1)
-    recorder._add_row({"epoch": 1, "loss": 0.5})
-    recorder._add_row({"epoch": 2, "loss": 1 / 3})
+    folder.add_row({"epoch": 1, "loss": 0.5})
+    folder.add_row({"epoch": 2, "loss": 1 / 3})
     with folder.metrics.open() as file:
         assert list(csv.reader(file)) == [["epoch", "loss"], ["1", "0.5"], ["2", "0.333333"]]
