@@ -99,12 +99,11 @@ def _encoded_image(example: tf.Tensor) -> tf.Tensor:
 def _raw_heads(model: RetinaNet, images: tf.Tensor) -> Answer:
     """What the network says of each anchor, before threshold and NMS."""
     prepared, size = prepare_images(images, model)
-    outputs = model.network(prepared, training=False)
+    heads = model.heads(prepared)
     batch = tf.shape(images)[0]
-    anchors = tf.concat(outputs["anchors"], axis=0)
     return {
-        "class_logits": outputs["class_logits"],
-        "box_deltas": outputs["box_deltas"],
-        "anchors": tf.tile(anchors[None], [batch, 1, 1]),
+        "class_logits": heads["class_logits"],
+        "box_deltas": heads["box_deltas"],
+        "anchors": tf.tile(heads["anchors"][None], [batch, 1, 1]),
         "resized_sizes": tf.tile(tf.cast(size, tf.float32)[None], [batch, 1]),
     }
