@@ -1,16 +1,25 @@
-"""retinanet-export: a SavedModel for TensorFlow Serving."""
+"""retinanet-export: a SavedModel for TensorFlow Serving, or a file for another runtime."""
 
 from __future__ import annotations
+
+import pathlib
+import re
 
 from absl import flags
 
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError
+from keras_retinanet.export.portable import export_portable
+from keras_retinanet.export.portable_formats import FORMATS
 from keras_retinanet.export.saved_model import export_saved_model
+from keras_retinanet.models.retinanet import RetinaNet
 
 USAGE = """Writes BASE/N/, a SavedModel that TensorFlow Serving takes as it is.
 
-  retinanet-export --model run --output_dir served/detector --version 1"""
+  retinanet-export --model run --output_dir served/detector --version 1
+  retinanet-export --model run --output_dir onnx/detector --version 1 --format onnx
+  retinanet-export --model run --output_dir vino/detector --version 1 --format openvino \\
+    --image_size 800x1333"""
 
 FLAGS = common.new_flags()
 common.define_model(FLAGS)
@@ -18,10 +27,33 @@ flags.DEFINE_string("output_dir", None, "BASE, the folder of all versions.", fla
 flags.DEFINE_integer("version", None, "N.", lower_bound=0, flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace the version if it is there.", flag_values=FLAGS)
 flags.DEFINE_enum(
+    "format",
+    "saved_model",
+    ["saved_model", *FORMATS],
+    "What runs it: TensorFlow or another runtime.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "image_size",
+    None,
+    "Of other formats: HEIGHTxWIDTH of the only images to take; ONNX can do without.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "batch_size", 1, "With --image_size: images at a time.", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "outputs",
+    None,
+    ["detections", "heads"],
+    "Of other formats: with NMS inside (default), or what the network says (default of litert).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
     "default_signature",
     "tensor",
     ["tensor", "bytes"],
-    "What serving_default takes: pixels or encoded images.",
+    "Of a SavedModel: what serving_default takes, pixels or encoded images.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
@@ -39,6 +71,7 @@ flags.DEFINE_integer("max_detections", None, "Detections an image.", flag_values
 def main(words: list[str]) -> int:
     if words:
         raise ConfigError(f"{words[0]!r} is not understood; --help shows the usage")
+    _check_flags()
     model = common.load_model_here(FLAGS.model)
     settings = {
         name: FLAGS[name].value
@@ -46,16 +79,50 @@ def main(words: list[str]) -> int:
         if FLAGS[name].value is not None
     }
     model.set_inference(**settings)
-    path = export_saved_model(
-        model,
-        FLAGS.output_dir,
-        version=FLAGS.version,
-        overwrite=FLAGS.overwrite,
-        default_signature=FLAGS.default_signature,
-        precision=FLAGS.precision,
-    )
+    path = _export(model)
     print(f"exported to {path}")
     return 0
+
+
+def _check_flags() -> None:
+    """Refuses flags that do not go with the format."""
+    if FLAGS.format == "saved_model":
+        others = ("image_size", "batch_size", "outputs")
+    else:
+        others = ("default_signature", "precision")
+    for name in others:
+        if FLAGS[name].present:
+            raise ConfigError(f"--{name} does not go with --format {FLAGS.format}; leave it out")
+
+
+def _export(model: RetinaNet) -> pathlib.Path:
+    place = {"version": FLAGS.version, "overwrite": FLAGS.overwrite}
+    if FLAGS.format == "saved_model":
+        return export_saved_model(
+            model,
+            FLAGS.output_dir,
+            **place,
+            default_signature=FLAGS.default_signature,
+            precision=FLAGS.precision,
+        )
+    return export_portable(
+        model,
+        FLAGS.output_dir,
+        **place,
+        format=FLAGS.format,
+        outputs=FLAGS.outputs,
+        image_size=_image_size(FLAGS.image_size),
+        batch_size=FLAGS.batch_size,
+    )
+
+
+def _image_size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)x(\d+)", text, re.ASCII)
+    if not match:
+        raise ConfigError(f"--image_size is {text!r}; it takes HEIGHTxWIDTH, such as 800x1333")
+    return int(match[1]), int(match[2])
 
 
 def run() -> None:
