@@ -86,11 +86,9 @@ def main(words: list[str]) -> int:
 
 def _check_flags() -> None:
     """Refuses flags that do not go with the format."""
-    if FLAGS.format == "saved_model":
-        others = ("image_size", "batch_size", "outputs")
-    else:
-        others = ("default_signature", "precision")
-    for name in others:
+    of_saved_model = ["default_signature", "precision"]
+    of_others = ["image_size", "batch_size", "outputs"]
+    for name in of_others if FLAGS.format == "saved_model" else of_saved_model:
         if FLAGS[name].present:
             raise ConfigError(f"--{name} does not go with --format {FLAGS.format}; leave it out")
 

@@ -1,4 +1,4 @@
-"""LiteRT, once TensorFlow Lite: model.tflite, through TensorFlow's converter, run by ai-edge-litert.
+"""LiteRT, once TensorFlow Lite: model.tflite, through TensorFlow's own converter.
 
 LiteRT's NMS always answers with all rows and cannot say how many of them are filled, so its exports
 hold the network only.

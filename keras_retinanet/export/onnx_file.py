@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 import onnx
 import onnxruntime
-import tf2onnx
 
 from keras_retinanet.export.program import Program
+from keras_retinanet.export.to_onnx import to_onnx
 
 FILE = "model.onnx"
-
-_OPSET = 18  # of 2022; tf2onnx writes no later one
-
-
-def convert(program: Program) -> onnx.ModelProto:
-    """The ONNX form of a program."""
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    model, _ = tf2onnx.convert.from_function(
-        program.function, program.function.input_signature, opset=_OPSET
-    )
-    return model
 
 
 def write(program: Program, folder: pathlib.Path) -> None:
     """Writes model.onnx; the sizes that the program leaves open are named in it."""
-    model = convert(program)
+    model = to_onnx(program)
     sizes = program.function.input_signature[0].shape
     for axis, name in enumerate(("batch", "height", "width")):
         if sizes[axis] is None:

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import openvino
 
-from keras_retinanet.export import onnx_file
 from keras_retinanet.export.program import Program
+from keras_retinanet.export.to_onnx import to_onnx
 
 FILE = "model.xml"
 
@@ -28,8 +28,8 @@ def convert(program: Program) -> openvino.Model:
     float64, for the runtime, which computes it in float32 and sometimes a pixel smaller.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        file = pathlib.Path(temporary) / onnx_file.FILE
-        onnx.save(onnx_file.convert(program), file)
+        file = pathlib.Path(temporary) / "model.onnx"
+        onnx.save(to_onnx(program), file)
         model = openvino.convert_model(file)
     for key, value in program.metadata.items():
         model.set_rt_info(value, ["retinanet", key])

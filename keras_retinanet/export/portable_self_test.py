@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +29,7 @@ def self_test(
     model: RetinaNet,
     format: str,
     outputs: str,
-    shape: Sequence[int | None],
+    shape: Sequence[Any],
 ) -> None:
     """Compares the file in `folder` with `model`, in a process of its own.
 
