@@ -55,7 +55,7 @@ setuptools.setup(
         ],
         "litert": ["ai-edge-litert>=2.1"],
         "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
-        "openvino": ["onnx>=1.18", "openvino>=2025.1", "tf2onnx>=1.17"],
+        "openvino": ["onnx>=1.18", "onnxruntime>=1.22", "openvino>=2025.1", "tf2onnx>=1.17"],
         "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={

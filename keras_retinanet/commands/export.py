@@ -5,10 +5,16 @@ from __future__ import annotations
 import pathlib
 import re
 
+import numpy as np
+import tensorflow as tf
 from absl import flags
 
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.folders import list_folder
+from keras_retinanet.data.image_faults import undecodable_named
+from keras_retinanet.data.images import IMAGE_SUFFIXES, decode_image, read_header
 from keras_retinanet.export.portable import export_portable
 from keras_retinanet.export.portable_formats import FORMATS
 from keras_retinanet.export.saved_model import export_saved_model
@@ -20,6 +26,9 @@ USAGE = """Writes BASE/N/, a SavedModel that TensorFlow Serving takes as it is.
   retinanet-export --model run --output_dir onnx/detector --version 1 --format onnx
   retinanet-export --model run --output_dir vino/detector --version 1 --format openvino \\
     --image_size 800x1333"""
+
+# Enough: on `shapes`, AP with 100 was 0.002 below that of float32.
+_CALIBRATION_IMAGES = 100
 
 FLAGS = common.new_flags()
 common.define_model(FLAGS)
@@ -49,6 +58,12 @@ flags.DEFINE_enum(
     "Of other formats: with NMS inside (default), or what the network says (default of litert).",
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    "calibration_images",
+    None,
+    "For int8: folder of images of the kind that it will see; up to 100 of them are taken.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_enum(
     "default_signature",
     "tensor",
@@ -59,8 +74,9 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
     "precision",
     "float32",
-    ["float32", "bfloat16"],
-    "Of the convolutions; bfloat16 is faster on CPUs and GPUs that have it.",
+    ["float32", "bfloat16", "int8"],
+    "Of the convolutions; bfloat16 (SavedModel) is faster on CPUs and GPUs that have it, int8 "
+    "(ONNX, OpenVINO) needs --calibration_images.",
     flag_values=FLAGS,
 )
 flags.DEFINE_float("score_threshold", None, "Lowest score to report.", flag_values=FLAGS)
@@ -86,11 +102,13 @@ def main(words: list[str]) -> int:
 
 def _check_flags() -> None:
     """Refuses flags that do not go with the format."""
-    of_saved_model = ["default_signature", "precision"]
-    of_others = ["image_size", "batch_size", "outputs"]
+    of_saved_model = ["default_signature"]
+    of_others = ["image_size", "batch_size", "outputs", "calibration_images"]
     for name in of_others if FLAGS.format == "saved_model" else of_saved_model:
         if FLAGS[name].present:
             raise ConfigError(f"--{name} does not go with --format {FLAGS.format}; leave it out")
+    if FLAGS.format == "saved_model" and FLAGS.precision == "int8":
+        raise ConfigError("--precision int8 goes with --format onnx and openvino")
 
 
 def _export(model: RetinaNet) -> pathlib.Path:
@@ -111,6 +129,8 @@ def _export(model: RetinaNet) -> pathlib.Path:
         outputs=FLAGS.outputs,
         image_size=_image_size(FLAGS.image_size),
         batch_size=FLAGS.batch_size,
+        precision=FLAGS.precision,
+        calibration_images=_read_images(FLAGS.calibration_images),
     )
 
 
@@ -121,6 +141,22 @@ def _image_size(text: str | None) -> tuple[int, int] | None:
     if not match:
         raise ConfigError(f"--image_size is {text!r}; it takes HEIGHTxWIDTH, such as 800x1333")
     return int(match[1]), int(match[2])
+
+
+def _read_images(folder: str | None) -> list[np.ndarray]:
+    """Up to a hundred images of a folder, from all over it: uint8 [height, width, 3] each."""
+    if folder is None:
+        return []
+    names = list_folder(folder, "calibration images", IMAGE_SUFFIXES)
+    if not names:
+        raise DataError(f"{folder}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
+    chosen = names[:: -(-len(names) // _CALIBRATION_IMAGES)]
+    images = []
+    for file in (pathlib.Path(folder) / name for name in chosen):
+        read_header(file)
+        with undecodable_named([str(file)]):
+            images.append(decode_image(tf.io.read_file(str(file))).numpy())
+    return images
 
 
 def run() -> None:

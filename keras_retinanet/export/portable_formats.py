@@ -8,7 +8,7 @@ from types import ModuleType
 # Each is an extra of setup.py too, which brings these packages.
 FORMATS = {
     "onnx": "onnx, tf2onnx and onnxruntime",
-    "openvino": "openvino, onnx and tf2onnx",
+    "openvino": "openvino, onnx, onnxruntime and tf2onnx",
     "litert": "ai-edge-litert",
 }
 

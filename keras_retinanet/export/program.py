@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.export.signatures import Answer, detections, raw_heads
@@ -27,20 +28,29 @@ class Program:
         function: of `input_tensor`, uint8 [B, H, W, 3], to the outputs by name.
         variables: what it reads.
         metadata: texts that are stored with it, by name.
+        calibration: images as `input_tensor` takes them, that int8 is fitted to; without, the
+            precision is float32.
     """
 
     function: tf.types.experimental.PolymorphicFunction
     variables: Sequence[tf.Variable]
     metadata: dict[str, str]
+    calibration: Sequence[np.ndarray] = ()
 
 
-def make_program(model: RetinaNet, outputs: str, shape: Sequence[int | None]) -> Program:
+def make_program(
+    model: RetinaNet,
+    outputs: str,
+    shape: Sequence[int | None],
+    calibration: Sequence[np.ndarray] = (),
+) -> Program:
     """The program of a model.
 
     Args:
         model: what answers.
         outputs: one of `OUTPUTS`.
         shape: B, H, W, 3 of the images; None is any.
+        calibration: see `Program`.
     """
     answer = OUTPUTS[outputs]
 
@@ -55,6 +65,7 @@ def make_program(model: RetinaNet, outputs: str, shape: Sequence[int | None]) ->
             LABELS_FILE: labels_text(model.categories),
             SETTINGS_FILE: json.dumps(_settings(model, outputs, shape), indent=1) + "\n",
         },
+        calibration,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import onnx
 import tf2onnx
 
+from keras_retinanet.export.int8 import quantize
 from keras_retinanet.export.program import Program
 
 _OPSET = 18  # of 2022; tf2onnx writes no later one
@@ -18,4 +19,6 @@ def to_onnx(program: Program) -> onnx.ModelProto:
     model, _ = tf2onnx.convert.from_function(
         program.function, program.function.input_signature, opset=_OPSET
     )
+    if program.calibration:
+        return quantize(model, program.calibration)
     return model
