@@ -10,6 +10,7 @@ from keras_retinanet.export.hostile_images import image_or_blank
 from keras_retinanet.geometry.boxes import normalized_yxyx
 from keras_retinanet.models.inference import detect_images, prepare_images
 from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.models.trainable import join_levels
 
 Answer = dict[str, tf.Tensor]
 Signature = tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]
@@ -26,7 +27,7 @@ def signatures(model: RetinaNet, default_signature: str) -> dict[str, Signature]
     """
 
     def from_pixels(images: tf.Tensor) -> Answer:
-        return _detections(model, images)
+        return detections(model, images)
 
     def from_bytes(encoded: tf.Tensor) -> Answer:
         return _one_by_one(model, encoded, tf.identity)
@@ -35,7 +36,7 @@ def signatures(model: RetinaNet, default_signature: str) -> dict[str, Signature]
         return _one_by_one(model, examples, _encoded_image)
 
     def raw(images: tf.Tensor) -> Answer:
-        return _raw_heads(model, images)
+        return raw_heads(model, images)
 
     def strings(name: str) -> tf.TensorSpec:
         return tf.TensorSpec([None], tf.string, name=name)
@@ -50,7 +51,7 @@ def signatures(model: RetinaNet, default_signature: str) -> dict[str, Signature]
     }
 
 
-def _detections(model: RetinaNet, images: tf.Tensor) -> Answer:
+def detections(model: RetinaNet, images: tf.Tensor) -> Answer:
     """Detections in images uint8 [B, H, W, 3] of one size, as the signatures give them."""
     found = detect_images(model, images)
     sizes = tf.tile(tf.shape(images)[None, 1:3], [tf.shape(images)[0], 1])
@@ -83,7 +84,7 @@ def _one_by_one(
         image, is_image = image_or_blank(request, find_image)
         return tf.cond(
             is_image,
-            lambda: {name: value[0] for name, value in _detections(model, image[None]).items()},
+            lambda: {name: value[0] for name, value in detections(model, image[None]).items()},
             lambda: {name: tf.zeros(spec.shape) for name, spec in output.items()},
         )
 
@@ -96,14 +97,21 @@ def _encoded_image(example: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(example, feature)["image/encoded"]
 
 
-def _raw_heads(model: RetinaNet, images: tf.Tensor) -> Answer:
+def raw_heads(model: RetinaNet, images: tf.Tensor) -> Answer:
     """What the network says of each anchor, before threshold and NMS."""
     prepared, size = prepare_images(images, model)
-    heads = model.heads(prepared)
-    batch = tf.shape(images)[0]
+    levels = model.network(prepared, training=False)
+    level_sizes = tf.stack([tf.shape(anchors)[0] for anchors in levels["anchors"]])
+    heads = join_levels(levels)
+
+    def of_each_image(value: tf.Tensor) -> tf.Tensor:
+        repeats = tf.concat([tf.shape(images)[:1], tf.ones([value.shape.rank], tf.int32)], axis=0)
+        return tf.tile(tf.cast(value, tf.float32)[None], repeats)
+
     return {
         "class_logits": heads["class_logits"],
         "box_deltas": heads["box_deltas"],
-        "anchors": tf.tile(heads["anchors"][None], [batch, 1, 1]),
-        "resized_sizes": tf.tile(tf.cast(size, tf.float32)[None], [batch, 1]),
+        "anchors": of_each_image(heads["anchors"]),
+        "level_sizes": of_each_image(level_sizes),
+        "resized_sizes": of_each_image(size),
     }

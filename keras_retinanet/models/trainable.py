@@ -64,15 +64,8 @@ class TrainableDetector(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def heads(self, images: tf.Tensor, *, training: bool = False) -> dict[str, tf.Tensor]:
-        """What the network says of all N anchors, and these, in float32.
-
-        Returns:
-            "class_logits" [B, N, K], "box_deltas" [B, N, 4], "anchors" [N, 4].
-        """
-        return {
-            name: tf.cast(tf.concat(levels, axis=-2), tf.float32)
-            for name, levels in self.network(images, training=training).items()
-        }
+        """What the network says of all anchors; see `join_levels`."""
+        return join_levels(self.network(images, training=training))
 
     def _batch_losses(
         self, images: tf.Tensor, targets: dict[str, tf.Tensor], training: bool
@@ -168,3 +161,13 @@ class TrainableDetector(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def join_levels(outputs: dict[str, list[tf.Tensor]]) -> dict[str, tf.Tensor]:
+    """The outputs of a `network` for all N anchors: one float32 tensor for each list.
+
+    "class_logits" [B, N, K], "box_deltas" [B, N, 4] and "anchors" [N, 4].
+    """
+    return {
+        name: tf.cast(tf.concat(levels, axis=-2), tf.float32) for name, levels in outputs.items()
+    }
