@@ -70,23 +70,16 @@ class SelectDetections(keras.layers.Layer):
         anchors: list[tf.Tensor],
         image_sizes: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        def select(place: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            candidates = [
-                self._level_candidates(logits[place], deltas[place], level_anchors)
-                for logits, deltas, level_anchors in zip(
-                    class_logits, box_deltas, anchors, strict=True
-                )
-            ]
-            scores, labels, deltas, boxes = (
-                tf.concat(parts, axis=0) for parts in zip(*candidates, strict=True)
-            )
-            boxes = self.decode_boxes(deltas[None], boxes[None], image_sizes[place, None])[0]
-            return self._suppress(boxes, scores, labels)
-
-        # By their places: a map over the logits themselves would first copy all of them.
+        levels = zip(class_logits, box_deltas, anchors, strict=True)
+        candidates = [self._level_candidates(*level) for level in levels]
+        logits, labels, deltas, boxes = (
+            tf.concat(parts, axis=1) for parts in zip(*candidates, strict=True)
+        )
+        scores = tf.sigmoid(logits)
+        boxes = self.decode_boxes(deltas, boxes, image_sizes)
         detections = tf.map_fn(
-            select,
-            tf.range(tf.shape(image_sizes)[0]),
+            lambda image: self._suppress(*image),
+            (boxes, scores, labels),
             fn_output_signature=(tf.float32, tf.float32, tf.int32, tf.int32),
         )
         return dict(zip(("boxes", "scores", "labels", "num_detections"), detections, strict=True))
@@ -94,34 +87,32 @@ class SelectDetections(keras.layers.Layer):
     def _level_candidates(
         self, logits: tf.Tensor, deltas: tf.Tensor, anchors: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The best pairs of a level of an image above the threshold, C at most.
+        """The best pairs of a level: logits, labels [B, C], their deltas and anchors [B, C, 4].
 
-        Args:
-            logits: [N_l, K], in the type that the network computed in.
-            deltas, anchors: [N_l, 4].
-
-        Returns:
-            Their scores and labels [C], deltas and anchors [C, 4].
+        C is what the image with the most has; logits are -inf where another has fewer. Ranked by
+        logit, which orders as the score does, so that only the survivors see a sigmoid.
         """
         # Of millions of pairs only the few that may be reported are looked at any further: anchors
         # first, as finding single pairs takes longer. Sorting all pairs took a fifth of the time of
         # the whole network in bfloat16.
         lowest = tf.constant(self._lowest_logit, logits.dtype)
-        rows = tf.where(tf.reduce_any(logits > lowest, axis=1))[:, 0]
-        row_logits = tf.gather(logits, rows)
-        pairs = tf.where(row_logits > lowest)
-        pair_logits = tf.cast(tf.gather_nd(row_logits, pairs), tf.float32)
-        count = tf.minimum(self.candidates_per_level, tf.size(pair_logits))
-        top_logits, places = tf.math.top_k(pair_logits, count)
-        scores = tf.sigmoid(top_logits)
-        places = tf.boolean_mask(places, scores > self.score_threshold)
-        row, label = tf.unstack(tf.gather(pairs, places), axis=1)
-        row = tf.gather(rows, row)
+        rows = tf.where(tf.reduce_any(logits > lowest, axis=2))  # image, anchor
+        row_logits = tf.gather_nd(logits, rows)
+        pairs = tf.where(row_logits > lowest)  # row, class
+        places, table = _table_of_images(
+            tf.gather(rows[:, 0], pairs[:, 0]),
+            tf.cast(tf.gather_nd(row_logits, pairs), tf.float32),
+            tf.shape(logits)[0],
+        )
+        count = tf.minimum(self.candidates_per_level, tf.shape(table)[1])
+        top_logits, columns = tf.math.top_k(table, count)
+        best = tf.gather(pairs, tf.gather(places, columns, batch_dims=1))
+        best_rows = tf.gather(rows, best[..., 0])
         return (
-            scores[: tf.size(places)],
-            tf.cast(label, tf.int32),
-            tf.gather(deltas, row),
-            tf.gather(anchors, row),
+            top_logits,
+            tf.cast(best[..., 1], tf.int32),
+            tf.gather_nd(deltas, best_rows),
+            tf.gather(anchors, best_rows[..., 1]),
         )
 
     @property
@@ -136,6 +127,8 @@ class SelectDetections(keras.layers.Layer):
         self, boxes: tf.Tensor, scores: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """NMS for one image: boxes [C, 4], scores and labels [C] -> the layer's outputs."""
+        above = tf.where(scores > self.score_threshold)[:, 0]
+        boxes, scores, labels = (tf.gather(part, above) for part in (boxes, scores, labels))
         apart = boxes if self.class_agnostic else _set_classes_apart(boxes, labels)
         kept = tf.image.non_max_suppression(apart, scores, self.max_detections, self.nms_iou)
         count = tf.size(kept)
@@ -165,6 +158,27 @@ class SelectDetections(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> SelectDetections:
         decoder = keras.saving.deserialize_keras_object(config["decode_boxes"])
         return cls(**{**config, "decode_boxes": decoder})
+
+
+def _table_of_images(
+    images: tf.Tensor, values: tf.Tensor, batch: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The values of each image in a row, so that one operation ranks them all.
+
+    Args:
+        images: int64 [P] of 0 to batch - 1, ascending: the image of each value.
+        values: float32 [P].
+
+    Returns:
+        int32 [batch, C], the places in `values`, and float32 [batch, C], the values there. C is the
+        most that an image has; where one has fewer there are places of others, and -inf.
+    """
+    of_image = tf.cast(images, tf.int32) == tf.range(batch)[:, None]
+    counts = tf.reduce_sum(tf.cast(of_image, tf.int32), axis=1, keepdims=True)
+    columns = tf.range(tf.reduce_max(tf.concat([counts, [[0]]], axis=0)))
+    places = tf.cumsum(counts, exclusive=True) + columns
+    places = tf.minimum(places, tf.size(values) - 1)
+    return places, tf.where(columns < counts, tf.gather(values, places), -math.inf)
 
 
 # Classes a row of the grid below.

@@ -92,6 +92,7 @@ def test_a_detector_in_bfloat16_is_near_and_its_anchors_are_exact():
     images = tf.constant(photograph(64, 96)[None], tf.float32)
     expected = model.heads(images)
     copy = inference_model(model, "bfloat16")
+    assert {variable.dtype for variable in copy.network.variables} == {"bfloat16"}
     found = copy.heads(images)
     difference = np.abs(found["class_logits"] - expected["class_logits"]).max()
     assert 1e-4 < difference < 0.02 * np.abs(expected["class_logits"]).max()

@@ -1,0 +1,86 @@
+"""Writes what the contestants of run.py load: this package's exports, and the bare network.
+
+    python prepare.py --height 800 --width 1333 --work DIR
+
+DIR/float32/1 and DIR/bfloat16/1 are exports; DIR/network_float32 and DIR/network_bfloat16 hold only
+the way from padded pixels to raw heads, level by level, and DIR/network.onnx the first of the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from turns import NUM_CLASSES, calibration, pictures
+
+import keras_retinanet as kr
+from keras_retinanet.export.inference_model import PRECISIONS, inference_model
+from keras_retinanet.models.inference import prepare_images
+
+
+def detector(args: argparse.Namespace) -> kr.RetinaNet:
+    """R50-FPN with random weights, its batch normalisation as if it had been trained."""
+    keras.utils.set_random_seed(0)
+    sides = {"min_side": args.height, "max_side": max(args.height, args.width)}
+    model = kr.RetinaNet(NUM_CLASSES, dtype="float32", **sides)
+    rng = np.random.default_rng(0)
+    for layer in model.backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.gamma.assign(rng.uniform(0.2, 0.8, shape))
+            layer.moving_variance.assign(rng.uniform(0.5, 1.5, shape))
+            # Without them the folded biases were 0, and would be left out of the graph.
+            layer.beta.assign(rng.normal(0.0, 0.2, shape))
+            layer.moving_mean.assign(rng.normal(0.0, 0.2, shape))
+    output = next(v for v in model.variables if v.path.endswith("class_subnet.output/kernel"))
+    bias = next(v for v in model.variables if v.path.endswith("class_subnet.output/bias"))
+    bias.assign(tf.zeros_like(bias))
+    prepared, _ = prepare_images(tf.constant(pictures(args)), model)
+    factor, shift = calibration(model.heads(prepared)["class_logits"].numpy())
+    output.assign(output * factor)
+    bias.assign(tf.fill(bias.shape, shift))
+    return model
+
+
+def write_network(model: kr.RetinaNet, precision: str, work: pathlib.Path) -> None:
+    network = inference_model(model, precision).network
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, "images")])
+    def heads(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = network(images, training=False)
+        return {
+            f"{name}{level}": value
+            for name in ("class_logits", "box_deltas")
+            for level, value in enumerate(outputs[name], start=3)
+        }
+
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    tf.saved_model.save(module, str(work / f"network_{precision}"), signatures=heads)
+    if precision == "float32":
+        converted, _ = tf2onnx.convert.from_function(heads, heads.input_signature, opset=18)
+        onnx.save(converted, work / "network.onnx")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--height", type=int, required=True)
+    parser.add_argument("--width", type=int, required=True)
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    args = parser.parse_args()
+    args.batch = 1
+    args.work.mkdir(parents=True, exist_ok=True)
+    model = detector(args)
+    model.save(args.work / "model.keras")
+    for precision in PRECISIONS:
+        kr.export_saved_model(model, args.work / precision, 1, precision=precision, overwrite=True)
+        write_network(model, precision, args.work)
+
+
+if __name__ == "__main__":
+    main()

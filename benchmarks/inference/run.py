@@ -1,0 +1,194 @@
+"""Latency, throughput, memory and start-up of R50-FPN detectors with 91 classes, in one run.
+
+    python benchmarks/inference/run.py [--size 800x1333] [--batch 1] [--table whole] [--rounds 5]
+
+The contestants take turns, each in a process of its own that computes nothing in between. "whole"
+is the way from uint8 pixels to final boxes, "network" from padded float32 pixels to raw heads,
+level by level. Weights are random, and the last class convolution of each is scaled so that 2,000
+pairs of an anchor and a class exceed the score threshold of 0.05: all have boxes to select.
+
+The peers' environment is made in WORK/peers from requirements.txt unless `--peers` names one.
+What prepare.py writes (it needs the packages tf2onnx and onnx beside this one) stays in WORK.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# Contestant: the script that runs it. Those of our own script have our own environment.
+OURS, TORCHVISION, KERASHUB, RUNTIME = (
+    f"{name}.py" for name in ("ours", "torchvision_worker", "kerashub_worker", "runtime_worker")
+)
+CONTESTANTS = {
+    "whole": {
+        "kerashub predict float32": KERASHUB,
+        "torchvision eager float32": TORCHVISION,
+        "torchvision eager bfloat16": TORCHVISION,
+        "torchvision compile float32": TORCHVISION,
+        "torchvision compile bfloat16": TORCHVISION,
+        "predict float32": OURS,
+        "detect float32": OURS,
+        "export float32": OURS,
+        "export bfloat16": OURS,
+    },
+    "network": {
+        "onnxruntime float32": RUNTIME,
+        "openvino float32": RUNTIME,
+        "openvino bfloat16": RUNTIME,
+        "network float32": OURS,
+        "network bfloat16": OURS,
+        "convolutions float32": OURS,
+        "convolutions bfloat16": OURS,
+    },
+}
+CONVOLUTIONS_GFLOP = 8 * 2 * 9 * 256 * 256 * 100 * 168 / 1e9
+
+
+class Contestant:
+    """A process that computes when told to.
+
+    Attributes:
+        startup: seconds from starting the process to its first answer.
+        detections: of the first image, or None.
+        seconds: of each call so far.
+        peak_mib: the most memory it held.
+    """
+
+    def __init__(self, name: str, table: str, python: str, args: argparse.Namespace) -> None:
+        self.name, self.table = name, table
+        self.seconds: list[float] = []
+        height, width = args.size
+        work = folder(args)
+        size = ["--height", str(height), "--width", str(width), "--batch", str(args.batch)]
+        script = CONTESTANTS[table][name]
+        command = [python, str(HERE / script), "--contestant", name, "--work", str(work), *size]
+        start = time.perf_counter()
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        first = self._read()
+        self.startup = time.perf_counter() - start
+        self.detections, self.peak_mib = first["detections"][table], first["peak_mib"]
+        self._read()  # the second call is through
+
+    def _read(self) -> dict:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        sys.exit(f"error: {self.name} ended without an answer")
+
+    def turn(self, calls: int) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{self.table} {calls}\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        self.seconds += answer["seconds"]
+        self.peak_mib = answer["peak_mib"]
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join([str(HERE.parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def folder(args: argparse.Namespace) -> pathlib.Path:
+    height, width = args.size
+    return args.work / f"{height}x{width}"
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Makes what is missing of the exports of this size."""
+    work = folder(args)
+    if not (work / "network.onnx").exists():
+        height, width = args.size
+        size = ["--height", str(height), "--width", str(width), "--work", str(work)]
+        subprocess.run(
+            [sys.executable, str(HERE / "prepare.py"), *size], check=True, env=environment()
+        )
+
+
+def peers_python(args: argparse.Namespace) -> str:
+    """The interpreter of the peers' environment, which is made where it is missing."""
+    peers = args.peers or args.work / "peers"
+    if not peers.exists():
+        venv.create(peers, with_pip=True)
+        requirements = str(HERE / "requirements.txt")
+        subprocess.run([peers / "bin" / "pip", "install", "-r", requirements], check=True)
+    return str(peers / "bin" / "python")
+
+
+def print_table(contestants: list[Contestant], batch: int) -> None:
+    reference = statistics.median(contestants[0].seconds)
+    print("| | median s | least s | images/s | ratio | start-up s | peak MiB | detections |")
+    print("|---|---|---|---|---|---|---|---|")
+    for each in contestants:
+        median = statistics.median(each.seconds)
+        row = [
+            each.name,
+            f"{median:.3f}",
+            f"{min(each.seconds):.3f}",
+            f"{batch / median:.2f}",
+            f"{median / reference:.2f}",
+            f"{each.startup:.1f}",
+            str(each.peak_mib),
+            "" if each.detections is None else str(each.detections),
+        ]
+        print(f"| {' | '.join(row)} |")
+        if each.name.startswith("convolutions"):
+            print(f"{each.name}: {CONVOLUTIONS_GFLOP / median:.0f} GFLOP/s", file=sys.stderr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="800x1333", help="HEIGHTxWIDTH of the images")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--table", choices=list(CONTESTANTS), default="whole")
+    parser.add_argument("--only", nargs="*", help="some contestants of the table")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=2, help="in a turn")
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("inference_work"))
+    parser.add_argument("--peers", type=pathlib.Path, help="an environment to use as it is")
+    parser.add_argument("--wait", action="store_true", help="for a line before the timed rounds")
+    args = parser.parse_args()
+    args.size = tuple(int(side) for side in args.size.split("x"))
+    args.work = args.work.resolve()
+    args.work.mkdir(parents=True, exist_ok=True)
+    prepare(args)
+    peers = peers_python(args)
+    contestants = []
+    for name in args.only or CONTESTANTS[args.table]:
+        python = sys.executable if CONTESTANTS[args.table][name] == OURS else peers
+        contestants.append(Contestant(name, args.table, python, args))
+        print(f"{name}: ready", file=sys.stderr)
+    if args.wait:
+        input()
+    for _ in range(args.rounds):
+        for contestant in contestants:
+            contestant.turn(args.calls)
+    print_table(contestants, args.batch)
+    for contestant in contestants:
+        contestant.end()
+
+
+if __name__ == "__main__":
+    main()
