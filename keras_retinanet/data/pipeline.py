@@ -73,29 +73,39 @@ def training_batches(
     seed: int = 0,
     start_step: int = 0,
     cache_mib: int = 2048,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Endless batches for `RetinaNet.fit`: (uint8 [B, H, W, 3], {"boxes", "labels"}).
 
-    Decided by the seed alone, whatever the machine's speed; `start_step` continues a run.
+    Decided by the seed alone, whatever the machine's speed; `start_step` continues a run. On
+    several workers each makes its own rows of every batch, and only decodes pictures of these:
+
+        strategy.distribute_datasets_from_function(
+            lambda context: training_batches(..., input_context=context)
+        )
 
     Args:
-        dataset: what to train on.
+        dataset: what to train on, whole on every worker.
         settings: how pictures are resized and varied.
         batch_size: B, of the global batch.
         padding_color: RGB, see `RetinaNet.padding_color`.
         seed: of order and augmentation.
         start_step: batches to pass over.
         cache_mib: decoded pictures are kept in memory if they need no more than this.
+        input_context: which part of each batch this worker makes, one element for each of its
+            replicas; None for all of it in one.
 
     Raises:
+        ValueError: if the replicas cannot share `batch_size` evenly.
         tf.errors.InvalidArgumentError: while caching or iterating, if a picture cannot be decoded;
             `data.image_faults.undecodable_named` tells which.
     """
+    own_rows, replica_batch = _share(batch_size, input_context or tf.distribute.InputContext())
     load, stored_sizes = _image_store(dataset, settings, cache_mib)
 
     def rows() -> Iterator[tuple]:
         for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
-            for row in range(batch_size):
+            for row in own_rows:
                 picture = tuple(getattr(plan, field)[row] for field in _PICTURE_FIELDS)
                 yield picture, plan.canvas, {"boxes": plan.boxes[row], "labels": plan.labels[row]}
 
@@ -124,9 +134,17 @@ def training_batches(
 
     return (
         plans.map(render, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        .batch(replica_batch, drop_remainder=True)
         .prefetch(2)
     )
+
+
+def _share(batch_size: int, context: tf.distribute.InputContext) -> tuple[range, int]:
+    """The rows of a global batch that one worker makes, and how many of them a replica takes."""
+    replica_batch = context.get_per_replica_batch_size(batch_size)
+    count = batch_size // context.num_input_pipelines
+    start = context.input_pipeline_id * count
+    return range(start, start + count), replica_batch
 
 
 # The fields of a `BatchPlan` that say how one picture is painted; the first says which are loaded.

@@ -128,14 +128,17 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
     with undecodable_named(train_part.files, train_part.encoded):
-        batches = training_batches(
-            train_part,
-            augmentation,
-            batch_size=config.train.batch_size,
-            padding_color=model.padding_color,
-            seed=config.train.seed,
-            start_step=state.step,
-            cache_mib=config.data.cache_mib,
+        batches = strategy.distribute_datasets_from_function(
+            lambda context: training_batches(
+                train_part,
+                augmentation,
+                batch_size=config.train.batch_size,
+                padding_color=model.padding_color,
+                seed=config.train.seed,
+                start_step=state.step,
+                cache_mib=config.data.cache_mib,
+                input_context=context,
+            )
         )
     if state.weights:
         folder.restore(model, state)

@@ -121,6 +121,32 @@ def test_a_resumed_run_gets_the_batches_it_would_have_got(dataset):
         assert_equal(whole[start:], batches_of(dataset, 9 - start, start_step=start))
 
 
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 1), (3, 2)])
+def test_workers_share_the_rows_of_the_same_batches(dataset, workers, replicas):
+    """One after the other, what the replicas of all workers get is the batch of a lone worker."""
+    options = AugmentSettings(64, 96, scale_jitter=(0.7, 1.4), mosaic=0.5)
+    arguments = {"batch_size": 6, "padding_color": GRAY, "seed": 1, "start_step": 2}
+    whole = training_batches(dataset, options, **arguments).take(3).as_numpy_iterator()
+    parts = []
+    for worker in range(workers):
+        context = tf.distribute.InputContext(workers, worker, workers * replicas)
+        part = training_batches(dataset, options, **arguments, input_context=context)
+        assert part.element_spec[0].shape[0] == 6 // (workers * replicas)
+        parts.append(part.as_numpy_iterator())
+    for expected in whole:
+        got = [next(part) for part in parts for _ in range(replicas)]
+        joined = tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *got)
+        assert_equal([expected], [joined])
+
+
+def test_a_batch_that_workers_cannot_share_is_refused(dataset):
+    context = tf.distribute.InputContext(2, 0, 2)
+    with pytest.raises(ValueError, match="5 is not divisible by `num_replicas_in_sync` 2"):
+        training_batches(
+            dataset, AugmentSettings(), batch_size=5, padding_color=GRAY, input_context=context
+        )
+
+
 def test_cached_pictures_are_those_of_the_files(dataset):
     options = AugmentSettings(64, 96)
     assert_equal(
