@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.data.augment import AugmentSettings, BatchPlan, plan_batch
+from keras_retinanet.data.canvases import Canvases
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import decode_image
 from keras_retinanet.data.pipeline_calls import called_by_pipeline, until_the_end
@@ -100,51 +101,74 @@ def training_batches(
         tf.errors.InvalidArgumentError: while caching or iterating, if a picture cannot be decoded;
             `data.image_faults.undecodable_named` tells which.
     """
-    own_rows, replica_batch = _share(batch_size, input_context or tf.distribute.InputContext())
+    own_parts = _parts(batch_size, input_context or tf.distribute.InputContext())
     load, stored_sizes = _image_store(dataset, settings, cache_mib)
+    canvases = Canvases()
 
-    def rows() -> Iterator[tuple]:
-        for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
-            for row in own_rows:
-                picture = tuple(getattr(plan, field)[row] for field in _PICTURE_FIELDS)
-                yield picture, plan.canvas, {"boxes": plan.boxes[row], "labels": plan.labels[row]}
+    def parts() -> Iterator[tuple]:
+        """What to paint and where, for each of the batches that this worker makes."""
+        begun: list[int] = []
+        try:
+            for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
+                for rows in own_parts:
+                    count = rows.stop - rows.start
+                    number = canvases.begin(count, plan.canvas)
+                    begun = [*filter(canvases.is_open, begun), number]
+                    place = np.stack([np.full(count, number), np.arange(count)], axis=1)
+                    picture = tuple(getattr(plan, field)[rows] for field in _PICTURE_FIELDS)
+                    yield place, picture, {"boxes": plan.boxes[rows], "labels": plan.labels[rows]}
+        finally:  # reached when the iterator goes, and with it what was never collected
+            canvases.drop(begun)
 
-    plans = tf.data.Dataset.from_generator(
-        lambda: until_the_end(rows()),
-        output_signature=(
-            _picture_signature(settings.tiles, settings.cutout),
-            tf.TensorSpec([2], tf.int32),
-            {
-                "boxes": tf.TensorSpec([None, 4], tf.float32),
-                "labels": tf.TensorSpec([None], tf.int32),
-            },
-        ),
-    )
+    @called_by_pipeline
+    def paint_row(place: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+        images, fields = arrays[: settings.tiles], arrays[settings.tiles :]
+        named = dict(zip(_PICTURE_FIELDS[1:], fields, strict=True))
+        paint(canvases.row(*place.tolist()), images, **named, fill=padding_color)
+        return place[0]
 
-    def render(picture: tuple, canvas: tf.Tensor, targets: dict) -> tuple:
-        blank = tf.zeros([1, 1, 3], tf.uint8)
-        stored = [
-            tf.cond(index >= 0, lambda i=index: load(i), lambda: blank)
-            for index in tf.unstack(picture[0])
-        ]
-        image = tf.numpy_function(
-            _painter(settings.tiles, padding_color), [*stored, *picture[1:], canvas], tf.uint8
-        )
-        return tf.ensure_shape(image, [None, None, 3]), targets
+    def draw(place: tf.Tensor, picture: tuple, targets: dict) -> tuple:
+        """From here on the number of its batch stands for a picture."""
+        images = _load_tiles(load, picture[0])
+        number = tf.numpy_function(paint_row, [place, *images, *picture[1:]], tf.int64)
+        return tf.ensure_shape(number, []), targets
 
+    @called_by_pipeline
+    def finish(number: np.ndarray) -> np.ndarray:
+        return canvases.finish(int(number))
+
+    def collect(numbers: tf.Tensor, targets: dict) -> tuple:
+        images = tf.numpy_function(finish, [numbers[0]], tf.uint8)
+        return tf.ensure_shape(images, [numbers.shape[0], None, None, 3]), targets
+
+    signature = _part_signature(settings.tiles, settings.cutout)
     return (
-        plans.map(render, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(replica_batch, drop_remainder=True)
+        tf.data.Dataset.from_generator(lambda: until_the_end(parts()), output_signature=signature)
+        # Not `unbatch`, which ends the process on tensors of no elements, as holes may be.
+        .flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows))
+        .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(own_parts[0].stop - own_parts[0].start, drop_remainder=True)
+        .map(collect)
         .prefetch(2)
     )
 
 
-def _share(batch_size: int, context: tf.distribute.InputContext) -> tuple[range, int]:
-    """The rows of a global batch that one worker makes, and how many of them a replica takes."""
-    replica_batch = context.get_per_replica_batch_size(batch_size)
-    count = batch_size // context.num_input_pipelines
-    start = context.input_pipeline_id * count
-    return range(start, start + count), replica_batch
+def _parts(batch_size: int, context: tf.distribute.InputContext) -> list[slice]:
+    """The rows of a global batch that each replica of one worker takes."""
+    count = context.get_per_replica_batch_size(batch_size)
+    start = context.input_pipeline_id * (batch_size // context.num_input_pipelines)
+    stop = start + batch_size // context.num_input_pipelines
+    return [slice(first, first + count) for first in range(start, stop, count)]
+
+
+def _load_tiles(load: Loader, indices: tf.Tensor) -> list[tf.Tensor]:
+    """The stored pictures of the tiles of one; the first is always there, others may be blank."""
+    blank = tf.zeros([1, 1, 3], tf.uint8)
+    first, *others = tf.unstack(indices)
+    return [
+        load(first),
+        *(tf.cond(index >= 0, lambda i=index: load(i), lambda: blank) for index in others),
+    ]
 
 
 # The fields of a `BatchPlan` that say how one picture is painted; the first says which are loaded.
@@ -161,31 +185,24 @@ _PICTURE_FIELDS = (
 )
 
 
-def _picture_signature(tiles: int, holes: int) -> tuple[tf.TensorSpec, ...]:
-    """Shapes and dtypes of `_PICTURE_FIELDS`, without the batch dimension."""
-    return (
-        tf.TensorSpec([tiles], tf.int64),
-        tf.TensorSpec([tiles, 4], tf.int32),
-        tf.TensorSpec([tiles, 2], tf.int32),
-        tf.TensorSpec([tiles], tf.bool),
-        tf.TensorSpec([tiles, 3], tf.float32),
-        tf.TensorSpec([tiles, 2, 3], tf.float32),
-        tf.TensorSpec([tiles, 2], tf.int32),
-        tf.TensorSpec([tiles], tf.float32),
-        tf.TensorSpec([holes, 4], tf.int32),
+def _part_signature(tiles: int, holes: int) -> tuple:
+    """Shapes and dtypes of the rows of a batch: their places, `_PICTURE_FIELDS`, targets."""
+    picture = (
+        tf.TensorSpec([None, tiles], tf.int64),
+        tf.TensorSpec([None, tiles, 4], tf.int32),
+        tf.TensorSpec([None, tiles, 2], tf.int32),
+        tf.TensorSpec([None, tiles], tf.bool),
+        tf.TensorSpec([None, tiles, 3], tf.float32),
+        tf.TensorSpec([None, tiles, 2, 3], tf.float32),
+        tf.TensorSpec([None, tiles, 2], tf.int32),
+        tf.TensorSpec([None, tiles], tf.float32),
+        tf.TensorSpec([None, holes, 4], tf.int32),
     )
-
-
-def _painter(tiles: int, fill: Sequence[float]) -> Callable[..., np.ndarray]:
-    """`paint` for arrays one after the other: the images, `_PICTURE_FIELDS[1:]`, the canvas."""
-
-    @called_by_pipeline
-    def run(*arrays: np.ndarray) -> np.ndarray:
-        images, fields, canvas = arrays[:tiles], arrays[tiles:-1], arrays[-1]
-        named = dict(zip(_PICTURE_FIELDS[1:], fields, strict=True))
-        return paint(images, **named, canvas=canvas, fill=fill)
-
-    return run
+    targets = {
+        "boxes": tf.TensorSpec([None, None, 4], tf.float32),
+        "labels": tf.TensorSpec([None, None], tf.int32),
+    }
+    return tf.TensorSpec([None, 2], tf.int64), picture, targets
 
 
 def image_loader(dataset: DetectionDataset) -> Loader:

@@ -1,3 +1,4 @@
+import gc
 import itertools
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from keras_retinanet.data import pipeline
 from keras_retinanet.data.augment import AugmentSettings
+from keras_retinanet.data.canvases import Canvases
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.pipeline import (
     epoch_batches,
@@ -145,6 +148,29 @@ def test_a_batch_that_workers_cannot_share_is_refused(dataset):
         training_batches(
             dataset, AugmentSettings(), batch_size=5, padding_color=GRAY, input_context=context
         )
+
+
+def test_iterators_beside_each_other_do_not_disturb_each_other(dataset):
+    options = AugmentSettings(64, 96, scale_jitter=(0.7, 1.4))
+    batches = training_batches(dataset, options, batch_size=2, padding_color=GRAY)
+    pairs = list(itertools.islice(zip(batches, batches, strict=True), 6))
+    first, second = zip(
+        *[[tf.nest.map_structure(np.array, x) for x in pair] for pair in pairs], strict=True
+    )
+    assert_equal(first, second)
+    assert_equal(first, batches_of(dataset, 6, options))
+
+
+def test_an_iterator_that_is_left_leaves_no_batch_behind(dataset, monkeypatch):
+    made = []
+    monkeypatch.setattr(pipeline, "Canvases", lambda: made.append(Canvases()) or made[-1])
+    batches = training_batches(dataset, AugmentSettings(64, 96), batch_size=2, padding_color=GRAY)
+    iterator = iter(batches)
+    next(iterator)
+    assert any(map(made[0].is_open, range(20)))  # those after it are in the making
+    del iterator
+    gc.collect()
+    assert not any(map(made[0].is_open, range(20)))
 
 
 def test_cached_pictures_are_those_of_the_files(dataset):
