@@ -9,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.data.augment import AugmentSettings, BatchPlan, plan_batch
-from keras_retinanet.data.canvases import Canvases
+from keras_retinanet.data.batch_painter import BatchPainter
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import decode_image
-from keras_retinanet.data.pipeline_calls import called_by_pipeline, until_the_end
-from keras_retinanet.data.render import paint
+from keras_retinanet.data.pipeline_calls import until_the_end
 from keras_retinanet.data.resize import resize_images, resized_size
 
 Loader = Callable[[tf.Tensor], tf.Tensor]
@@ -103,47 +102,24 @@ def training_batches(
     """
     own_parts = _parts(batch_size, input_context or tf.distribute.InputContext())
     load, stored_sizes = _image_store(dataset, settings, cache_mib)
-    canvases = Canvases()
+    painter = BatchPainter(settings.tiles, settings.cutout, padding_color)
 
     def parts() -> Iterator[tuple]:
-        """What to paint and where, for each of the batches that this worker makes."""
-        begun: list[int] = []
-        try:
-            for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
-                for rows in own_parts:
-                    count = rows.stop - rows.start
-                    number = canvases.begin(count, plan.canvas)
-                    begun = [*filter(canvases.is_open, begun), number]
-                    place = np.stack([np.full(count, number), np.arange(count)], axis=1)
-                    picture = tuple(getattr(plan, field)[rows] for field in _PICTURE_FIELDS)
-                    yield place, picture, {"boxes": plan.boxes[rows], "labels": plan.labels[rows]}
-        finally:  # reached when the iterator goes, and with it what was never collected
-            canvases.drop(begun)
-
-    @called_by_pipeline
-    def paint_row(place: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
-        images, fields = arrays[: settings.tiles], arrays[settings.tiles :]
-        named = dict(zip(_PICTURE_FIELDS[1:], fields, strict=True))
-        paint(canvases.row(*place.tolist()), images, **named, fill=padding_color)
-        return place[0]
+        plans = _plans(dataset, stored_sizes, settings, batch_size, seed, start_step)
+        return until_the_end(painter.begin_all(plans, own_parts))
 
     def draw(place: tf.Tensor, picture: tuple, targets: dict) -> tuple:
-        """From here on the number of its batch stands for a picture."""
-        images = _load_tiles(load, picture[0])
-        number = tf.numpy_function(paint_row, [place, *images, *picture[1:]], tf.int64)
+        indices, *fields = picture
+        arguments = [place, *_load_tiles(load, indices), *fields]
+        number = tf.numpy_function(painter.paint_row, arguments, tf.int64)
         return tf.ensure_shape(number, []), targets
 
-    @called_by_pipeline
-    def finish(number: np.ndarray) -> np.ndarray:
-        return canvases.finish(int(number))
-
     def collect(numbers: tf.Tensor, targets: dict) -> tuple:
-        images = tf.numpy_function(finish, [numbers[0]], tf.uint8)
+        images = tf.numpy_function(painter.finish, [numbers[0]], tf.uint8)
         return tf.ensure_shape(images, [numbers.shape[0], None, None, 3]), targets
 
-    signature = _part_signature(settings.tiles, settings.cutout)
     return (
-        tf.data.Dataset.from_generator(lambda: until_the_end(parts()), output_signature=signature)
+        tf.data.Dataset.from_generator(parts, output_signature=painter.signature)
         # Not `unbatch`, which ends the process on tensors of no elements, as holes may be.
         .flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows))
         .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
@@ -169,40 +145,6 @@ def _load_tiles(load: Loader, indices: tf.Tensor) -> list[tf.Tensor]:
         load(first),
         *(tf.cond(index >= 0, lambda i=index: load(i), lambda: blank) for index in others),
     ]
-
-
-# The fields of a `BatchPlan` that say how one picture is painted; the first says which are loaded.
-_PICTURE_FIELDS = (
-    "indices",
-    "crops",
-    "sizes",
-    "flips",
-    "colors",
-    "warps",
-    "offsets",
-    "weights",
-    "holes",
-)
-
-
-def _part_signature(tiles: int, holes: int) -> tuple:
-    """Shapes and dtypes of the rows of a batch: their places, `_PICTURE_FIELDS`, targets."""
-    picture = (
-        tf.TensorSpec([None, tiles], tf.int64),
-        tf.TensorSpec([None, tiles, 4], tf.int32),
-        tf.TensorSpec([None, tiles, 2], tf.int32),
-        tf.TensorSpec([None, tiles], tf.bool),
-        tf.TensorSpec([None, tiles, 3], tf.float32),
-        tf.TensorSpec([None, tiles, 2, 3], tf.float32),
-        tf.TensorSpec([None, tiles, 2], tf.int32),
-        tf.TensorSpec([None, tiles], tf.float32),
-        tf.TensorSpec([None, holes, 4], tf.int32),
-    )
-    targets = {
-        "boxes": tf.TensorSpec([None, None, 4], tf.float32),
-        "labels": tf.TensorSpec([None, None], tf.int32),
-    }
-    return tf.TensorSpec([None, 2], tf.int64), picture, targets
 
 
 def image_loader(dataset: DetectionDataset) -> Loader:

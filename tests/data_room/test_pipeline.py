@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_retinanet.data import pipeline
+from keras_retinanet.data import batch_painter
 from keras_retinanet.data.augment import AugmentSettings
 from keras_retinanet.data.canvases import Canvases
 from keras_retinanet.data.coco import read_coco
@@ -163,7 +163,7 @@ def test_iterators_beside_each_other_do_not_disturb_each_other(dataset):
 
 def test_an_iterator_that_is_left_leaves_no_batch_behind(dataset, monkeypatch):
     made = []
-    monkeypatch.setattr(pipeline, "Canvases", lambda: made.append(Canvases()) or made[-1])
+    monkeypatch.setattr(batch_painter, "Canvases", lambda: made.append(Canvases()) or made[-1])
     batches = training_batches(dataset, AugmentSettings(64, 96), batch_size=2, padding_color=GRAY)
     iterator = iter(batches)
     next(iterator)
