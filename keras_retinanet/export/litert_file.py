@@ -1,7 +1,7 @@
 """LiteRT, once TensorFlow Lite: model.tflite, through TensorFlow's own converter.
 
-LiteRT's NMS always answers with all rows and cannot say how many of them are filled, so its exports
-hold the network only.
+The network only: converted, the model's NMS fills its answer up with the first box and no longer
+says how many rows are its own.
 """
 
 from __future__ import annotations
