@@ -53,6 +53,9 @@ setuptools.setup(
             "pytest-xdist>=3.6",
             "ruff>=0.11",
         ],
+        "litert": ["ai-edge-litert>=2.1"],
+        "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
+        "openvino": ["onnx>=1.18", "onnxruntime>=1.22", "openvino>=2025.1", "tf2onnx>=1.17"],
         "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={

@@ -29,6 +29,7 @@ from keras_retinanet.data.tfds_reader import read_tfds
 from keras_retinanet.data.tfrecord import read_tfrecord
 from keras_retinanet.data.voc import read_voc
 from keras_retinanet.data.yolo import read_yolo
+from keras_retinanet.export.portable import export_portable
 from keras_retinanet.export.saved_model import export_saved_model
 from keras_retinanet.layers.anchors import Anchors, AnchorSettings
 from keras_retinanet.layers.decode_boxes import DecodeBoxes
@@ -53,6 +54,7 @@ __all__ = [
     "SelectDetections",
     "SmoothL1",
     "callbacks",
+    "export_portable",
     "export_saved_model",
     "read_classes",
     "read_coco",

@@ -39,7 +39,8 @@ def resized_size(
 
 def padded_size(size: tf.Tensor, divisor: int = SIZE_DIVISOR) -> tf.Tensor:
     """`size` [..., 2] rounded up to a multiple of `divisor`."""
-    return -(-size // divisor) * divisor
+    # Not -(-size // divisor): exported to ONNX, negative numbers are divided towards zero.
+    return (size + divisor - 1) // divisor * divisor
 
 
 def resize_images(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:

@@ -6,10 +6,8 @@ are. Everything between a file's bytes and its boxes is inside the graph.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -19,16 +17,9 @@ from keras_retinanet.export.operations import check_operations
 from keras_retinanet.export.self_test import self_test, test_picture
 from keras_retinanet.export.session import LABELS_FILE
 from keras_retinanet.export.signatures import BYTES, EXAMPLES, PIXELS, signatures
+from keras_retinanet.export.version_folder import check_categories, labels_text, new_version
 from keras_retinanet.export.warmup import write_warmup
-from keras_retinanet.files import write_atomically
 from keras_retinanet.models.retinanet import RetinaNet
-
-# Above it float32 passes over whole numbers.
-HIGHEST_ID = 2**24
-
-
-class ExportError(ValueError):
-    """The model cannot be exported there."""
 
 
 def export_saved_model(
@@ -51,7 +42,8 @@ def export_saved_model(
         serving_examples: `examples` string [B], tf.Example with such an image as `image/encoded`.
         debug: `input_tensor` uint8 [B, H, W, 3] to what the network says of each of its N anchors:
             `class_logits` [B, N, K], `box_deltas` [B, N, 4], `anchors` [B, N, 4] (xyxy in pixels of
-            the resized image) and `resized_sizes` [B, 2] (height, width).
+            the resized image), `level_sizes` [B, 5] (how many of them P3 to P7 have) and
+            `resized_sizes` [B, 2] (height, width).
     What is no image, or one too large (`hostile_images.MAX_BYTES`), gets no detections and leaves
     its neighbours in the batch alone. Beside the graph lie assets/labels.txt ("id name" lines) and
     the requests that the server warms up with. A new process loads the version as a server does
@@ -75,47 +67,13 @@ def export_saved_model(
         OperationError: if the model holds an operation that a server may not have.
         SelfTestError: if the version does not load or answers otherwise than the model.
     """
-    target = pathlib.Path(base) / str(version)
-    if version < 0:
-        raise ExportError(f"version {version} is negative; TensorFlow Serving takes 0 and above")
-    if target.exists() and not overwrite:
-        raise ExportError(f"{target} exists; choose another version, or overwrite it")
-    _check_categories(model.categories)
-    # The server polls the folder and would load a half-written version.
-    with _made(target.parent), write_atomically(target, overwrite=overwrite) as temporary:
+    check_categories(model.categories)
+    with new_version(base, version, overwrite=overwrite) as (target, temporary):
         _write(inference_model(model, precision), temporary, default_signature)
         check_operations(temporary)
         write_warmup(temporary, target.parent.resolve().name, _warmup_requests(default_signature))
         self_test(temporary, model, precision)
     return target
-
-
-def _check_categories(categories: Sequence[tuple[int, str]]) -> None:
-    for id_, name in categories:
-        if not 0 <= id_ <= HIGHEST_ID:
-            raise ExportError(
-                f"the category {name!r} has the id {id_}; an export answers with ids of 0 to "
-                f"{HIGHEST_ID:,} as float32. Give it another one in the annotations"
-            )
-        if name.splitlines() != [name]:
-            raise ExportError(
-                f"the category {id_} is called {name!r}; {LABELS_FILE} takes a name of one line. "
-                "Give it another one in the annotations"
-            )
-
-
-@contextlib.contextmanager
-def _made(folder: pathlib.Path) -> Iterator[None]:
-    """Makes a folder and its parents; those that were not there go again on any exception."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # another process wrote something there
-            for path in missing:
-                path.rmdir()
-        raise
 
 
 def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> None:
@@ -128,10 +86,9 @@ def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> No
         for name, (function, spec) in signatures(model, default_signature).items()
     }
     tf.saved_model.save(module, str(folder), signatures=functions)
-    labels = "".join(f"{id_} {name}\n" for id_, name in model.categories)
     file = folder / LABELS_FILE
     file.parent.mkdir(exist_ok=True)
-    file.write_text(labels, encoding="utf-8")
+    file.write_text(labels_text(model.categories), encoding="utf-8")
 
 
 def _warmup_requests(default_signature: str) -> dict[str, dict[str, Any]]:

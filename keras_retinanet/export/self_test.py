@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -48,15 +49,25 @@ def self_test(folder: pathlib.Path, model: RetinaNet, precision: str) -> None:
     Raises:
         SelfTestError: if it does not load, or its logits or boxes are others.
     """
+    is_exact = precision == model.get_config()["dtype"] == "float32"
+    tolerance = _TOLERANCE["float32" if is_exact else "bfloat16"]
+    run_check(check, folder, _expected(model), str(tolerance))
+
+
+def run_check(check: Callable, folder: pathlib.Path, expected: dict, *arguments: str) -> None:
+    """Runs `check(folder, file of expected arrays, *arguments)` in a process of its own.
+
+    Raises:
+        SelfTestError: if it fails.
+    """
+    child = f"import sys; from {check.__module__} import check; check(*sys.argv[1:])"
     with tempfile.TemporaryDirectory() as temporary:
-        expected = pathlib.Path(temporary) / "expected.npz"
-        np.savez(expected, allow_pickle=False, **_expected(model))
-        is_exact = precision == model.get_config()["dtype"] == "float32"
-        tolerance = _TOLERANCE["float32" if is_exact else "bfloat16"]
+        file = pathlib.Path(temporary) / "expected.npz"
+        np.savez(file, allow_pickle=False, **expected)
         package = pathlib.Path(__file__).resolve().parents[2]
         path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.run(
-            [sys.executable, "-c", _CHILD, folder, expected, str(tolerance)],
+            [sys.executable, "-c", child, folder, file, *arguments],
             # On the CPU: this process may hold all memory of a GPU.
             env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
@@ -65,9 +76,6 @@ def self_test(folder: pathlib.Path, model: RetinaNet, precision: str) -> None:
     if process.returncode != 0:
         reason = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
         raise SelfTestError(f"the export failed its self-test, nothing is written: {reason}")
-
-
-_CHILD = "import sys; from keras_retinanet.export import self_test; self_test.check(*sys.argv[1:])"
 
 
 def _expected(model: RetinaNet) -> dict[str, np.ndarray]:
@@ -91,7 +99,7 @@ def check(folder: str, expected: str, tolerance: str) -> None:
         raw = served(DEBUG, input_tensor=picture[None])
         for name in ("class_logits", "box_deltas"):
             right = values[f"{name}{number}"]
-            _assert_near(raw[name], right, float(tolerance), f"{name} of picture {number}")
+            assert_near(raw[name], right, float(tolerance), f"{name} of picture {number}")
     encoded = [tf.io.encode_png(picture).numpy() for picture in pictures]
     _check_neighbours(served, encoded)
     default = served.signatures[PIXELS].inputs["input_tensor"]
@@ -100,7 +108,8 @@ def check(folder: str, expected: str, tolerance: str) -> None:
     assert not served(EXAMPLES, examples=[empty_example])["num_detections"].any()
 
 
-def _assert_near(found: np.ndarray, expected: np.ndarray, tolerance: float, name: str) -> None:
+def assert_near(found: np.ndarray, expected: np.ndarray, tolerance: float, name: str) -> None:
+    """That no value is off by more than this share of the largest value, or of 1."""
     assert found.shape == expected.shape, f"{name}: {found.shape} instead of {expected.shape}"
     difference = float(np.abs(found - expected).max())
     allowed = tolerance * max(1.0, float(np.abs(expected).max()))

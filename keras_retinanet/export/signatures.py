@@ -26,7 +26,7 @@ def signatures(model: RetinaNet, default_signature: str) -> dict[str, Signature]
     """
 
     def from_pixels(images: tf.Tensor) -> Answer:
-        return _detections(model, images)
+        return detections(model, images)
 
     def from_bytes(encoded: tf.Tensor) -> Answer:
         return _one_by_one(model, encoded, tf.identity)
@@ -35,7 +35,7 @@ def signatures(model: RetinaNet, default_signature: str) -> dict[str, Signature]
         return _one_by_one(model, examples, _encoded_image)
 
     def raw(images: tf.Tensor) -> Answer:
-        return _raw_heads(model, images)
+        return raw_heads(model, images)
 
     def strings(name: str) -> tf.TensorSpec:
         return tf.TensorSpec([None], tf.string, name=name)
@@ -50,7 +50,7 @@ def signatures(model: RetinaNet, default_signature: str) -> dict[str, Signature]
     }
 
 
-def _detections(model: RetinaNet, images: tf.Tensor) -> Answer:
+def detections(model: RetinaNet, images: tf.Tensor) -> Answer:
     """Detections in images uint8 [B, H, W, 3] of one size, as the signatures give them."""
     found = detect_images(model, images)
     sizes = tf.tile(tf.shape(images)[None, 1:3], [tf.shape(images)[0], 1])
@@ -83,7 +83,7 @@ def _one_by_one(
         image, is_image = image_or_blank(request, find_image)
         return tf.cond(
             is_image,
-            lambda: {name: value[0] for name, value in _detections(model, image[None]).items()},
+            lambda: {name: value[0] for name, value in detections(model, image[None]).items()},
             lambda: {name: tf.zeros(spec.shape) for name, spec in output.items()},
         )
 
@@ -96,15 +96,21 @@ def _encoded_image(example: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(example, feature)["image/encoded"]
 
 
-def _raw_heads(model: RetinaNet, images: tf.Tensor) -> Answer:
+def raw_heads(model: RetinaNet, images: tf.Tensor) -> Answer:
     """What the network says of each anchor, before threshold and NMS."""
     prepared, size = prepare_images(images, model)
     outputs = model.network(prepared, training=False)
-    batch = tf.shape(images)[0]
-    anchors = tf.concat(outputs["anchors"], axis=0)
+    anchors = outputs["anchors"]
+    level_sizes = tf.stack([tf.shape(level)[0] for level in anchors])
+
+    def of_each_image(value: tf.Tensor) -> tf.Tensor:
+        repeats = tf.concat([tf.shape(images)[:1], tf.ones([value.shape.rank], tf.int32)], axis=0)
+        return tf.tile(tf.cast(value, tf.float32)[None], repeats)
+
     return {
         "class_logits": outputs["class_logits"],
         "box_deltas": outputs["box_deltas"],
-        "anchors": tf.tile(anchors[None], [batch, 1, 1]),
-        "resized_sizes": tf.tile(tf.cast(size, tf.float32)[None], [batch, 1]),
+        "anchors": of_each_image(tf.concat(anchors, axis=0)),
+        "level_sizes": of_each_image(level_sizes),
+        "resized_sizes": of_each_image(size),
     }

@@ -12,9 +12,9 @@ from PIL import Image
 import keras_retinanet as kr
 from keras_retinanet.export.__main__ import main
 from keras_retinanet.export.operations import OperationError
-from keras_retinanet.export.saved_model import ExportError
 from keras_retinanet.export.self_test import SelfTestError
 from keras_retinanet.export.session import SessionModel
+from keras_retinanet.export.version_folder import ExportError
 from tests.export.make import assert_same, encode, photograph, shuffle_statistics, small_model
 
 NAMES = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
@@ -22,6 +22,7 @@ NAMES = ("num_detections", "detection_boxes", "detection_scores", "detection_cla
 ASK = """
 import sys, numpy as np
 from keras_retinanet.export.session import SessionModel
+from keras_retinanet.export.version_folder import ExportError
 folder, export = sys.argv[1:]
 given = np.load(f"{folder}/given.npz", allow_pickle=True)
 model = SessionModel(f"{export}/1")
