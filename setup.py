@@ -6,7 +6,7 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).parent
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "serve"),
+    *("train", "evaluate", "predict", "export", "serve", "demo"),
     *("import_", "convert", "check", "debug"),
 )
 
@@ -53,6 +53,7 @@ setuptools.setup(
             "pytest-xdist>=3.6",
             "ruff>=0.11",
         ],
+        "demo": ["nicegui>=3.4"],  # the page of retinanet-demo
         "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={
