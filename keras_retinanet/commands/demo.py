@@ -39,7 +39,9 @@ flags.DEFINE_string(
     "For models on a server: the assets/labels.txt of the export.",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("port", 8080, "Of the page; 0: any.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "port", 8080, "Of the page; 0: any.", lower_bound=0, upper_bound=65535, flag_values=FLAGS
+)
 
 
 def main(words: list[str]) -> int:
@@ -49,16 +51,14 @@ def main(words: list[str]) -> int:
         raise ConfigError("the page needs the package nicegui: pip install 'retinanet-keras[demo]'")
     from keras_retinanet.export.demo_page import serve_page
 
-    port = _free_port(FLAGS.port)
-    models = [_load(word) for word in FLAGS.model]
-    with contextlib.suppress(KeyboardInterrupt):  # which is the way to end it
-        serve_page(models, port, on_start=lambda: _say_where(port))
+    with _listen(FLAGS.port) as listening:
+        models = [_load(word) for word in FLAGS.model]
+        host, port = listening.getsockname()
+        print(f"page: http://{host}:{port}\nCtrl-C ends it", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            serve_page(models, listening)
     print("ended")
     return 0
-
-
-def _say_where(port: int) -> None:
-    print(f"page: http://127.0.0.1:{port}\nCtrl-C ends it", flush=True)
 
 
 def _load(word: str) -> ShownModel:
@@ -72,15 +72,12 @@ def _load(word: str) -> ShownModel:
         return show_trained(word, common.load_model_here(word))
 
 
-def _free_port(port: int) -> int:
-    """`port`, or one that is free for 0: found out before models are loaded, which takes long."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does it
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(f"--port={port}: {error.strerror}; 0 takes any") from error
-        return probe.getsockname()[1]
+def _listen(port: int) -> socket.socket:
+    """A socket that takes connections: before models are loaded, which takes long."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise ConfigError(f"--port={port}: {error.strerror}; 0 takes any") from error
 
 
 def run() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Sequence
 from typing import Any
 
+import fastapi
 import tensorflow as tf
-from nicegui import app, events, run, ui
+import uvicorn
+from nicegui import events, ui
 
 from keras_retinanet.data.dataset import DataError
 from keras_retinanet.export.boxes_html import STYLE, ClassColors, boxes_html, css
@@ -57,28 +60,28 @@ _CLASS_CELL = """<q-td :props="props"><span class="dot" :style="{ background: pr
   </span>{{ props.value }}</q-td>"""
 
 
-def serve_page(models: Sequence[ShownModel], port: int, on_start: Callable[[], None]) -> None:
-    """Answers on 127.0.0.1 until it is interrupted, each tab with a page of its own.
+def serve_page(models: Sequence[ShownModel], listening: socket.socket) -> None:
+    """Answers until it is interrupted, each tab with a page of its own.
 
     Args:
         models: shown side by side.
-        port: must be free.
-        on_start: called once the page can be opened.
+        listening: where browsers come in.
+
+    Raises:
+        KeyboardInterrupt: when it is.
     """
     running = asyncio.Lock()  # two networks at once are no faster, and take twice the memory
-    app.on_startup(on_start)
-    ui.run(
-        lambda: _Page(models, running),
-        host="127.0.0.1",
-        port=port,
+    server = fastapi.FastAPI(openapi_url=None)
+    ui.run_with(
+        server,
+        root=lambda: _Page(models, running),
         title="Try RetinaNet",
         favicon="🔍",
         dark=None,  # as the system is set
         tailwind=False,
-        reload=False,
-        show=False,
         show_welcome_message=False,
     )
+    uvicorn.Server(uvicorn.Config(server, log_level="warning")).run(sockets=[listening])
 
 
 class _Page:
@@ -119,19 +122,13 @@ class _Page:
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         event.sender.reset()  # type: ignore[attr-defined]  # an Upload, ready for the next
-        self._turn += 1
+        self._clear()
         turn = self._turn
-        self._message.visible, self._busy.visible = False, True
-        for column in self._columns:
-            column.clear()
+        self._busy.visible = True
         encoded = await event.file.read()
         try:
             async with self._running:
-                photograph = await run.io_bound(read_photograph, event.file.name, encoded)
-                preview = await run.io_bound(photograph.preview, _SIDE)
-                for column in self._columns:
-                    if turn == self._turn:
-                        await column.look_at(photograph, preview, self._slider.value)
+                await self._look_at(event.file.name, encoded, turn)
         except DataError as error:
             if turn == self._turn:
                 self._fail(str(error))
@@ -139,7 +136,25 @@ class _Page:
             if turn == self._turn:
                 self._busy.visible = False
 
+    async def _look_at(self, name: str, encoded: bytes, turn: int) -> None:
+        """Shows the photograph in all columns, one by one, until a newer one comes."""
+        photograph = await asyncio.to_thread(read_photograph, name, encoded)
+        preview = await asyncio.to_thread(photograph.preview, _SIDE)
+        for column in self._columns:
+            if turn == self._turn:
+                answer = await asyncio.to_thread(column.ask, photograph)
+            if turn == self._turn:
+                column.take(photograph, preview, answer)
+                column.show(self._slider.value)
+
+    def _clear(self) -> None:
+        self._turn += 1
+        self._message.visible = self._busy.visible = False
+        for column in self._columns:
+            column.clear()
+
     def _fail(self, message: str) -> None:
+        self._clear()
         self._message.text, self._message.visible = message, True
 
     def _filter(self, event: events.ValueChangeEventArguments) -> None:
@@ -168,21 +183,25 @@ class _Column:
         self._photo.visible = self._table.visible = False
         self._summary.text = ""
 
-    async def look_at(self, photograph: Photograph, preview: str, threshold: float) -> None:
+    def ask(self, photograph: Photograph) -> Detections | str:
+        """What the model finds, or why it does not answer."""
         try:
-            found = await run.io_bound(self._model.detect, photograph)
+            return self._model.detect(photograph)
         except (ValueError, tf.errors.OpError) as error:  # a server that left, memory that is full
-            self._summary.text = f"no answer: {error}"
+            return f"no answer: {error}"
+
+    def take(self, photograph: Photograph, preview: str, answer: Detections | str) -> None:
+        if isinstance(answer, str):
+            self._summary.text = answer
             return
-        self._found, self._size = found, photograph.size
+        self._found, self._size = answer, photograph.size
         height, width = photograph.size
         # As wide as the column, unless it would be higher than the window.
         self._photo.style(
             f"aspect-ratio: {width} / {height}; width: min(100%, 80vh * {width / height})"
         )
-        self._image.props["src"] = preview
+        self._image.props.update(src=preview, alt=photograph.name)
         self._photo.visible = self._table.visible = True
-        self.show(threshold)
 
     def show(self, threshold: float) -> None:
         """Draws what is at least as sure as `threshold`, of what was found before."""
