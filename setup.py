@@ -6,7 +6,7 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).parent
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "serve"),
+    *("train", "evaluate", "predict", "export", "serve", "demo"),
     *("import_", "convert", "check", "debug"),
 )
 
@@ -56,6 +56,7 @@ setuptools.setup(
         "litert": ["ai-edge-litert>=2.1"],
         "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
         "openvino": ["onnx>=1.18", "onnxruntime>=1.22", "openvino>=2025.1", "tf2onnx>=1.17"],
+        "demo": ["nicegui>=3.4"],  # the page of retinanet-demo
         "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={

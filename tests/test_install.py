@@ -56,10 +56,12 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "absl": "absl-py",
     "cv2": "opencv-python-headless",
+    "fastapi": "nicegui",  # brings it
     "google": "protobuf",
     "grpc": "tensorflow-serving-api",  # brings it
     "tensorflow_datasets": "tensorflow-datasets",
     "tensorflow_serving": "tensorflow-serving-api",
+    "uvicorn": "nicegui",  # brings it
     "yaml": "pyyaml",
 }
 
@@ -78,7 +80,8 @@ def test_everything_that_is_imported_is_asked_for():
         runpy.run_path(str(ROOT / "setup.py"))
     settings = setup.call_args.kwargs
     extras = settings["extras_require"]
-    asked = {*settings["install_requires"], *extras["import"], *extras["serving"]}
+    extra = [line for name in ("import", "serving", "demo") for line in extras[name]]
+    asked = {*settings["install_requires"], *extra}
     names = {re.match(r"[\w-]+", line)[0] for line in asked}
     files = (ROOT / "keras_retinanet").rglob("*.py")
     modules = {module for file in files for module in imported(file)}
