@@ -10,6 +10,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -21,8 +22,9 @@ from keras_retinanet.data.images import read_header
 # Formats write two decimals, so x + width may be off by twice half a hundredth; in pixels.
 ROUNDING = 0.0101
 
-# Reading a header is waiting for the disk, most of all for one on the network.
-_THREADS = 16
+# Reading a header is waiting for the disk, most of all for one on the network: threads read once
+# a chunk of them has taken this many times its CPU time.
+_THREADS, _CHUNK, _WAITING = 16, 64, 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,21 +142,30 @@ def _prefix(record: ImageRecord) -> str:
 
 
 def _read_frames(records: Sequence[ImageRecord]) -> list[_Frame | DataError]:
-    def read(chunk: Sequence[ImageRecord]) -> list[_Frame | DataError]:
-        results: list[_Frame | DataError] = []
-        for record in chunk:
-            try:
-                results.append(_read_frame(record))
-            except DataError as error:
-                results.append(error)
-        return results
-
-    size = 64  # a header alone takes less time than handing it to a thread
-    chunks = [records[start : start + size] for start in range(0, len(records), size)]
-    if len(chunks) == 1:
-        return read(chunks[0])
+    """By threads from where more time goes into waiting than into reading, one by one until then:
+    the headers of files in memory take half the time so."""
+    results: list[_Frame | DataError] = []
+    is_waiting = False
+    while len(results) < len(records) and not is_waiting:
+        start, worked = time.perf_counter(), time.thread_time()
+        results += _read_chunk(records[len(results) : len(results) + _CHUNK])
+        worked = time.thread_time() - worked
+        is_waiting = time.perf_counter() - start > _WAITING * worked
+    rest = range(len(results), len(records), _CHUNK)
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        return [result for results in pool.map(read, chunks) for result in results]
+        for chunk in pool.map(lambda start: _read_chunk(records[start : start + _CHUNK]), rest):
+            results += chunk
+    return results
+
+
+def _read_chunk(records: Sequence[ImageRecord]) -> list[_Frame | DataError]:
+    results: list[_Frame | DataError] = []
+    for record in records:
+        try:
+            results.append(_read_frame(record))
+        except DataError as error:
+            results.append(error)
+    return results
 
 
 def _read_frame(record: ImageRecord) -> _Frame:
