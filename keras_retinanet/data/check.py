@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import pathlib
@@ -21,6 +22,7 @@ from keras_retinanet.data.dataset import (
     DataError,
     DetectionDataset,
     all_faults_listed,
+    faulty_records_left_out,
 )
 from keras_retinanet.data.image_faults import decoding_fault
 from keras_retinanet.data.images import read_header
@@ -60,17 +62,26 @@ class Finding:
 
 
 def read_part(
-    part: str, read: Callable[[], DetectionDataset]
+    part: str, read: Callable[[], DetectionDataset], *, leave_out: bool = False
 ) -> tuple[DetectionDataset | None, list[Finding]]:
-    """Reads a part of a data set; what keeps it from being read becomes findings, one each."""
-    try:
-        with all_faults_listed():
-            return read(), []
-    except DataError as error:
-        # Half a surrogate pair, which JSON can hold, could not be printed.
-        text = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
-        first, *rest = text.split("\n  ")
-        return None, [Finding(FATAL, "cannot be read", part, line) for line in rest or [first]]
+    """Reads a part of a data set; what keeps it from being read becomes findings, one each.
+
+    With `leave_out`, records are what cannot be read, and the part is read without them.
+    """
+    dataset, lines = None, []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(all_faults_listed())
+        left_out = stack.enter_context(faulty_records_left_out()) if leave_out else []
+        try:
+            dataset = read()
+        except DataError as error:
+            first, *rest = str(error).split("\n  ")
+            lines = rest or [first]
+    # Half a surrogate pair, which JSON can hold, could not be printed.
+    lines = [
+        line.encode("utf-8", "backslashreplace").decode("utf-8") for line in (*left_out, *lines)
+    ]
+    return dataset, [Finding(FATAL, "cannot be read", part, line) for line in lines]
 
 
 def check_part(

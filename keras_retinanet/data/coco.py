@@ -130,7 +130,7 @@ def _check_top_level(source: str, content: Any) -> None:
 
 
 def _read_categories(records: list[Any], faults: Faults) -> list[Category]:
-    """The categories that have an id, sorted by it."""
+    """The categories that have an id, sorted by it; a faulty name is "" there."""
     records = _with_ids("category", records, faults)
     names: list[Hashable] = []
     for place, record in enumerate(records):
@@ -143,7 +143,9 @@ def _read_categories(records: list[Any], faults: Faults) -> list[Category]:
     for place in repeats(names):
         problem = f"another one is named {show(names[place])} too; rename or merge them"
         faults.add(f"category id {records[place]['id']}: {problem}")
-    return sorted((Category(r["id"], str(r.get("name"))) for r in records), key=lambda c: c.id)
+    texts = [name if isinstance(name, str) else "" for name in names]
+    pairs = zip(records, texts, strict=True)
+    return sorted((Category(record["id"], text) for record, text in pairs), key=lambda c: c.id)
 
 
 def _read_annotations(records: list[Any], faults: Faults) -> Columns:
