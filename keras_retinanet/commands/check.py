@@ -11,6 +11,7 @@ from absl import flags
 from keras_retinanet.commands import common
 from keras_retinanet.config import DataConfig, load_config
 from keras_retinanet.data.check import FATAL, Finding, read_part
+from keras_retinanet.data.coverage import FIXED_ANCHORS
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.fix import (
     LISTED,
@@ -23,7 +24,7 @@ from keras_retinanet.data.formats import DataSource
 from keras_retinanet.data.report import Report, make_report, report_lines
 from keras_retinanet.evaluation.data_page import write_page
 from keras_retinanet.files import write_json
-from keras_retinanet.training.build import anchors_and_padding, has_val, load_part
+from keras_retinanet.training.build import geometry, has_val, load_part
 
 USAGE = """Lists every fault of a data set, and says how well the anchors fit its objects.
 
@@ -55,7 +56,7 @@ flags.DEFINE_string(
 
 def main(overrides: list[str]) -> int:
     config = load_config(FLAGS.config, [*_named(), *overrides])
-    anchors, _ = anchors_and_padding(config.model)
+    shape = geometry(config.model)
     if FLAGS.fix:
         check_absent(pathlib.Path(FLAGS.fix))
     parts, findings = _read(config.data, leave_out=FLAGS.fix is not None)
@@ -64,14 +65,17 @@ def main(overrides: list[str]) -> int:
         report = make_report(
             parts,
             findings,
-            anchors,
+            shape.anchors,
             config.data.min_side,
             config.data.max_side,
-            fit=FLAGS.fit_anchors,
+            stretch=config.data.stretch,
+            fit=FLAGS.fit_anchors and not shape.are_anchors_fixed,
             progress=bar.update,
         )
     for line in report_lines(report):
         print(line)
+    if FLAGS.fit_anchors and shape.are_anchors_fixed:
+        print(f"no anchors proposed. {FIXED_ANCHORS}")
     if FLAGS.json:
         write_json(pathlib.Path(FLAGS.json), report.as_dict(), indent=1)
     if FLAGS.html:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.data.assemble import ROUNDING
-from keras_retinanet.data.coverage import NEGATIVE_IOU, TrainedObjects
+from keras_retinanet.data.coverage import TrainedObjects
 from keras_retinanet.data.dataset import (
     DataError,
     DetectionDataset,
@@ -26,6 +26,7 @@ from keras_retinanet.data.dataset import (
 )
 from keras_retinanet.data.image_faults import decoding_fault
 from keras_retinanet.data.images import read_header
+from keras_retinanet.geometry.matching import NEGATIVE_IOU
 
 # A box with a shorter side than this, in pixels at the trained size, is tiny: half a cell of P3.
 TINY_SIDE = 4.0

@@ -112,6 +112,7 @@ def make_report(
     min_side: int,
     max_side: int,
     *,
+    stretch: bool = False,
     fit: bool = False,
     progress: Callable[[], object] = lambda: None,
 ) -> Report:
@@ -123,13 +124,14 @@ def make_report(
         anchors: the anchors of the run.
         min_side: the image size rule of the run, see `data.resize.resized_size`.
         max_side: likewise.
+        stretch: likewise.
         fit: whether to look for better anchors.
         progress: called for each image that was decoded.
     """
     found = list(findings)
     decoded = {}
     for part, dataset in parts.items():
-        objects = trained_objects(dataset, min_side, max_side)
+        objects = trained_objects(dataset, min_side, max_side, stretch=stretch)
         iou = best_iou(objects.boxes, objects.canvas, anchors)
         found += check_part(part, dataset, objects, iou)
         results = []
@@ -142,7 +144,7 @@ def make_report(
     present = proposed = None
     if "train" in parts:
         train = parts["train"]
-        objects = trained_objects(train, min_side, max_side)
+        objects = trained_objects(train, min_side, max_side, stretch=stretch)
         if len(objects.rows):
             present = _anchor_report(train, objects, anchors)
             if fit:

@@ -15,8 +15,6 @@ from PIL import Image
 
 from keras_retinanet.data.check import FATAL, Finding
 from keras_retinanet.data.coverage import (
-    NEGATIVE_IOU,
-    POSITIVE_IOU,
     SIZE_NAMES,
     percent,
     size_classes,
@@ -27,6 +25,7 @@ from keras_retinanet.data.report import AnchorReport, Report, anchor_settings
 from keras_retinanet.evaluation.drawing import contact_sheet, draw_detections
 from keras_retinanet.files import write_atomically
 from keras_retinanet.geometry.anchors import cell_anchors
+from keras_retinanet.geometry.matching import NEGATIVE_IOU, POSITIVE_IOU
 
 # Examples drawn, and findings listed, of each kind.
 _DRAWN, _LISTED = 4, 200

@@ -83,7 +83,9 @@ def test_anchors_are_those_of_the_weights(tmp_path):
     settings = {"backbone": "resnet10_w32", "pyramid_channels": 32, "head_depth": 1}
     kr.RetinaNet(5, **settings, anchors=anchors).save(tmp_path / "m.keras")
     words = ("model.weights=m.keras", *data_arguments("data"))
-    run_here("check", "--config", "small", "--json", "r.json", *words, cwd=tmp_path)
+    flags = ("--config", "small", "--json", "r.json", "--fit_anchors")
+    out, _ = run_here("check", *flags, *words, cwd=tmp_path)
+    assert "no anchors proposed. The anchors are those of model.weights" in out
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["anchors"]["settings"][0] == "model.anchors.sizes=[9,18,36,72,144]"
     words = ("model.weights=n.keras", *data_arguments("data"))
