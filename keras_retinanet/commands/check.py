@@ -59,7 +59,7 @@ def main(overrides: list[str]) -> int:
     shape = geometry(config.model)
     if FLAGS.fix:
         check_absent(pathlib.Path(FLAGS.fix))
-    parts, findings = _read(config.data, leave_out=FLAGS.fix is not None)
+    parts, findings = _read(config.data)
     total = sum(map(len, parts.values()))
     with tqdm.tqdm(total=total, unit="image", disable=None) as bar:
         report = make_report(
@@ -108,26 +108,22 @@ def _named() -> list[str]:
     return [f"{key}={value}" for key, value in settings.items() if value not in (None, default)]
 
 
-def _read(
-    data: DataConfig, *, leave_out: bool
-) -> tuple[dict[str, DetectionDataset], list[Finding]]:
-    """The parts that can be read, and what is wrong with the others or was left out of them."""
+def _read(data: DataConfig) -> tuple[dict[str, DetectionDataset], list[Finding]]:
+    """The parts that can be read, without their faulty records, and what is wrong with these."""
     parts: dict[str, DetectionDataset] = {}
     findings: list[Finding] = []
     for which in ("train", "val") if has_val(data) else ("train",):
         known = parts["train"].categories if "train" in parts else None
-        read = functools.partial(load_part, data, which, known)
-        dataset, found = read_part(which, read, leave_out=leave_out)
-        if dataset is not None and leave_out:
-            dataset, of_classes = with_sound_classes(which, dataset, known)
-            found += of_classes
+        dataset, found = read_part(which, functools.partial(load_part, data, which, known))
         findings += found
         if dataset is None:
             continue
         if known is not None and dataset.categories != known:
             text = f"{dataset.name} has other categories than {parts['train'].name}"
+            if others := sorted({c.name for c in dataset.categories} - {c.name for c in known}):
+                text += f", which has no {', '.join(others)}"
             findings.append(Finding(FATAL, "other classes than in training", which, text))
-        parts[which] = dataset
+        parts[which] = with_sound_classes(dataset, known)
     return parts, findings
 
 

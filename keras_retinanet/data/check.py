@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import contextlib
 import dataclasses
 import hashlib
 import pathlib
@@ -63,16 +62,14 @@ class Finding:
 
 
 def read_part(
-    part: str, read: Callable[[], DetectionDataset], *, leave_out: bool = False
+    part: str, read: Callable[[], DetectionDataset]
 ) -> tuple[DetectionDataset | None, list[Finding]]:
-    """Reads a part of a data set; what keeps it from being read becomes findings, one each.
+    """Reads a part of a data set without its faulty records, each of which becomes a finding.
 
-    With `leave_out`, records are what cannot be read, and the part is read without them.
+    The data set is None if nothing can be read, and the findings say why.
     """
     dataset, lines = None, []
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(all_faults_listed())
-        left_out = stack.enter_context(faulty_records_left_out()) if leave_out else []
+    with all_faults_listed(), faulty_records_left_out() as left_out:
         try:
             dataset = read()
         except DataError as error:
@@ -90,20 +87,31 @@ def check_part(
 ) -> Iterator[Finding]:
     """All findings on the records of a part that could be read; images are not decoded.
 
+    Of the kinds that go by a measure, the worst come first.
+
     Args:
         part: "train" or "val".
         dataset: the part.
         objects: what is trained on of it.
         iou: float64 [t], the best IoU of any anchor with each of `objects`.
     """
+    if part == "train" and not len(objects.rows):
+        text = f"{dataset.name}: nothing in its {len(dataset)} images is an object to train on"
+        yield Finding(FATAL, "no object to train on", part, text)
     yield from _mended(part, dataset)
     yield from _odd_boxes(part, dataset, objects)
     kind = "object that no anchor fits"
-    yield from _on_rows(NOTED, kind, part, dataset, objects.rows[iou < NEGATIVE_IOU])
+    yield from _on_rows(NOTED, kind, part, dataset, _lowest(objects.rows, iou, NEGATIVE_IOU))
     yield from _repeated_boxes(part, dataset)
     yield from _contradictions(part, dataset)
     yield from _classes(part, dataset)
     yield from _images(part, dataset)
+
+
+def _lowest(rows: np.ndarray, values: np.ndarray, limit: float) -> np.ndarray:
+    """Those of `rows` [t] whose values [t] are below a limit, the lowest first."""
+    order = np.argsort(values, kind="stable")
+    return rows[order[values[order] < limit]]
 
 
 class _Describer:
@@ -145,15 +153,16 @@ def _mended(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
     corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     sides = np.tile(np.repeat(dataset.sizes, np.diff(dataset.row_splits), axis=0)[:, ::-1], 2)
     is_empty = dataset.labels < 0
-    is_over = (np.maximum(-corners, corners - sides) > ROUNDING).any(axis=1) & ~is_empty
-    yield from _on_rows(MENDED, "overhanging box", part, dataset, np.flatnonzero(is_over))
+    over = np.where(is_empty[:, None], 0.0, np.maximum(-corners, corners - sides)).max(axis=1)
+    rows = _lowest(np.arange(len(over)), -over, -ROUNDING)
+    yield from _on_rows(MENDED, "overhanging box", part, dataset, rows)
     yield from _on_rows(MENDED, "empty box", part, dataset, np.flatnonzero(is_empty))
 
 
 def _odd_boxes(part: str, dataset: DetectionDataset, objects: TrainedObjects) -> Iterator[Finding]:
-    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
-    is_tiny = sides.min(axis=1, initial=np.inf) < TINY_SIDE
-    yield from _on_rows(NOTED, "tiny box", part, dataset, objects.rows[is_tiny])
+    sides = (objects.boxes[:, 2:] - objects.boxes[:, :2]).min(axis=1, initial=np.inf)
+    rows = _lowest(objects.rows, sides, TINY_SIDE)
+    yield from _on_rows(NOTED, "tiny box", part, dataset, rows)
     boxes = dataset.boxes[objects.rows].astype(np.float64)
     areas = np.repeat(dataset.sizes.astype(np.int64).prod(axis=1), np.diff(dataset.row_splits))
     shares = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / areas[objects.rows]

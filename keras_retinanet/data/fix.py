@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from keras_retinanet.data.check import FATAL, Finding
+from keras_retinanet.data.assemble import repeats
+from keras_retinanet.data.check import Finding
 from keras_retinanet.data.convert import convert
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 from keras_retinanet.files import write_atomically
@@ -25,46 +26,42 @@ _BY_CONVERSION = (
 )
 _IMAGES_LEFT_OUT = ("image that cannot be decoded", "repeated image", "image in both parts")
 _ROWS_LEFT_OUT = ("repeated box",)
-_LEFT_OUT = ("cannot be read", "class left out", *_IMAGES_LEFT_OUT, *_ROWS_LEFT_OUT)
+_LEFT_OUT = ("cannot be read", "other classes than in training", *_IMAGES_LEFT_OUT, *_ROWS_LEFT_OUT)
 
 # The file that lists what was done, in the mended copy.
 LISTED = "mended.txt"
 
 
 def with_sound_classes(
-    part: str, dataset: DetectionDataset, known: Sequence[Category] | None = None
-) -> tuple[DetectionDataset, list[Finding]]:
+    dataset: DetectionDataset, known: Sequence[Category] | None = None
+) -> DetectionDataset:
     """The data set with classes that have ids and names of their own, those of `known` if given.
 
     Classes of one name become one, the first of them; the objects of a class that `known` has not,
-    or that shares its id or has no name, are left out. Each such class is a finding.
+    or that shares its id or has no name, are left out.
 
     Args:
-        part: "train" or "val".
-        dataset: as it was read.
+        dataset: as it was read without its faulty records.
         known: the categories of the training part.
 
     Raises:
         DataError: if no class is left.
     """
     kept: dict[str, Category] = {category.name: category for category in known or ()}
-    findings = []
-    for place, category in enumerate(dataset.categories):
-        earlier = {c.id for c in dataset.categories[:place]}
-        is_new = known is None and category.id not in earlier and category.name.strip()
-        if is_new:
-            kept.setdefault(category.name, category)
-        if category.name not in kept:
-            text = f"{dataset.name}: the class {category.name!r} (id {category.id})"
-            findings.append(Finding(FATAL, "class left out", part, text))
+    if known is None:
+        ids = [category.id for category in dataset.categories]
+        again = set(repeats(ids))
+        for place, category in enumerate(dataset.categories):
+            if place not in again and category.name.strip():
+                kept.setdefault(category.name, category)
     categories = tuple(sorted(kept.values(), key=lambda category: category.id))
     if not categories:
         raise DataError(f"{dataset.name}: no class is left without a fault")
-    if not findings and categories == dataset.categories:
-        return dataset, []
+    if categories == dataset.categories:
+        return dataset
     place_of = {category.name: place for place, category in enumerate(categories)}
     places = np.array([place_of.get(c.name, -1) for c in dataset.categories], np.int64)
-    ids = np.array([category.id for category in categories], np.int64)
+    category_ids = np.array([category.id for category in categories], np.int64)
     # By ids, since an empty box has no label; of classes that share one, the first counts.
     pairs = list(zip(dataset.categories, places.tolist(), strict=True))
     by_id = {category.id: place for category, place in reversed(pairs)}
@@ -73,10 +70,10 @@ def with_sound_classes(
         dataset,
         categories=categories,
         labels=np.where(dataset.labels < 0, -1, rows).astype(np.int32),
-        category_ids=ids[rows],
-        negatives=_known_negatives(dataset, by_id, ids),
+        category_ids=category_ids[rows],
+        negatives=_known_negatives(dataset, by_id, category_ids),
     )
-    return _without_rows(dataset, np.flatnonzero(rows < 0)), findings
+    return _without_rows(dataset, np.flatnonzero(rows < 0))
 
 
 def _known_negatives(

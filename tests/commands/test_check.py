@@ -45,9 +45,11 @@ def test_faults_are_listed_and_end_with_1(tmp_path):
     assert "train: annotation id 1: bbox [" in out
     assert f"  and {count - 20} more, which --json lists" in out
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["errors"] is True and len(report["findings"]) == count
-    assert report["findings"][-1]["text"].startswith(f"annotation id {count}: bbox")
-    assert report["parts"] == {} and report["anchors"] is None
+    found = [finding for finding in report["findings"] if finding["kind"] == "cannot be read"]
+    assert report["errors"] is True and len(found) == count
+    assert found[-1]["text"].startswith(f"annotation id {count}: bbox")
+    assert report["parts"]["train"]["objects"] == 0 and report["anchors"] is None
+    assert "fatal: no object to train on: 1\n" in out
     assert "cannot be read" in (tmp_path / "report.html").read_text()
 
 

@@ -116,7 +116,10 @@ def test_every_fault_is_mended_and_the_copy_trains(tmp_path):
         *("repeated image, left out: images/copy.png", "truncated.png: the PNG file is truncated"),
         *("image that cannot be decoded, left out: images/corrupt.png", "text.png: not an image"),
         *("missing.png: no such file", "image in both parts, left out: images/leak.png"),
-        *("the class 'bird' (id 3)", "EXIF rotation not applied, as the annotation asks, mended"),
+        *(
+            "val.json has other categories than train.json, which has no bird",
+            "EXIF rotation not applied, as the annotation asks, mended",
+        ),
     ):
         assert sum(text in line for line in lines) >= 1, text
     again, _ = run_here("check", *words, cwd=tmp_path)

@@ -185,7 +185,7 @@ def check(data):
 def check_what_is_left(source):
     """Asserts that a faulty data set holds together without its faulty records, if any are left."""
     with contextlib.suppress(DataError), faulty_records_left_out() as lines:
-        data, _ = with_sound_classes("train", read_dataset(source))
+        data = with_sound_classes(read_dataset(source))
         assert lines
         check(data)
 
