@@ -215,6 +215,20 @@ def test_a_report_of_no_object(tmp_path):
     assert list(report_lines(report))[-1] == "1 fatal, 0 mended, 4 noted"
 
 
+def test_anchors_by_class_and_size(tmp_path):
+    rows = [(0, 1, [10, 10, 40, 40]), (0, 1, [1, 1, 90, 9]), (0, 1, [60, 60, 5, 5])]
+    data = write(tmp_path, *rows, (1, 2, [10, 10, 40, 40]))
+    report = make_report({"train": data}, [], AnchorSettings(), 100, 100)
+    classes = report.as_dict()["anchors"]["classes"]
+    dog = classes["dog"]["sizes"]
+    # Of 1600, 810 and 25 square pixels: only the square of 40 has an anchor of its size.
+    assert [dog[size]["objects"] for size in ("small", "medium", "large")] == [2, 1, 0]
+    assert [dog[size]["positive"] for size in ("small", "medium", "large")] == [0, 1, 1]
+    assert classes["cat"]["sizes"]["medium"]["objects"] == 1
+    (line,) = [line for line in report_lines(report) if line.startswith("  dog: 33.3 %")]
+    assert line.endswith("; small 0.0 %; medium 100.0 %")
+
+
 def test_the_report_in_words(tmp_path):
     rows = [(0, 1, [i, 90, 11, 20]) for i in range(25)]
     data = write(tmp_path, *GOOD, *rows)
