@@ -112,9 +112,13 @@ class RunFolder:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"{self.root} cannot be made: {error.strerror}") from error
+        self.write_config(config)
+        write_json(self.root / "environment.json", _environment(config, devices), indent=2)
+
+    def write_config(self, config: Config) -> None:
+        """Writes config.yaml, whole or not at all."""
         with write_atomically(self.config) as temporary:
             save_config(config, temporary)
-        write_json(self.root / "environment.json", _environment(config, devices), indent=2)
 
     def load_state(self) -> RunState | None:
         """The state of the run that lies here, or None if there is no run.

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.config import Config, ConfigError, load_config
-from keras_retinanet.data.coverage import coverage_line
+from keras_retinanet.data.coverage import coverage_line, trained_objects
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.image_faults import undecodable_named, unreadable
 from keras_retinanet.data.pipeline import (
@@ -33,6 +33,7 @@ from keras_retinanet.training.build import (
     build_model,
     choose_strategy,
     compile_model,
+    geometry,
     load_datasets,
     rebuild_model,
     resolve_model,
@@ -121,9 +122,14 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     with strategy.scope():
         model = _model(config, state, train_part, say)
         compile_model(model, config)
+    is_new = not state.weights
+    are_fixed = (
+        is_new and config.model.starts_from_file and geometry(config.model).are_anchors_fixed
+    )
     config = resolve_model(config, model)
-    anchors = model.settings["anchors"]
-    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
+    data = config.data
+    objects = trained_objects(train_part, data.min_side, data.max_side, stretch=data.stretch)
+    say(coverage_line(objects, model.settings["anchors"], are_fixed=are_fixed))
     # A broken validation image would end the run at its first evaluation, perhaps hours later.
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
@@ -142,6 +148,7 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
         )
     if state.weights:
         folder.restore(model, state)
+        folder.write_config(config)  # with what was overridden
     else:
         folder.create(config, devices)
     folder.drop_rows_after(state.epoch)
