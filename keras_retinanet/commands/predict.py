@@ -105,6 +105,8 @@ def main(words: list[str]) -> int:
     summary = job.finish(parts, FLAGS.format)
     made = "pictures and results" if FLAGS.draw else "results"
     print(f"{summary.detections} detections in {len(images)} images; {made} in {output}")
+    if summary.faults.count == 1:
+        raise DataError(summary.faults.lines[0])
     summary.faults.raise_if_any()
     return 0
 
