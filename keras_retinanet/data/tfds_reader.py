@@ -61,6 +61,8 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
         examples = _examples(name, builder, split)
     # Asked only now: coco/2017 learns the names of its classes while it is built.
     classes = builder.info.features["objects"].feature["label"].names
+    if len(set(classes)) < len(classes):
+        raise DataError(f"the data set {name} has two classes of one name; rename one of them")
     return _assemble(f"{name}/{split}", classes, examples)
 
 
