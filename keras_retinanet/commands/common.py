@@ -93,8 +93,13 @@ def data_source(values: flags.FlagValues) -> DataSource | None:
 def load_model_here(path: str | os.PathLike) -> RetinaNet:
     """The model that --model names, see `training.run_folder.load_model`; says what it runs on."""
     model = load_model(path)
-    print(f"devices: {', '.join(device_names())}; precision {model.precision}")
+    print_devices(model)
     return model
+
+
+def print_devices(model: RetinaNet) -> None:
+    """Says what a model runs on."""
+    print(f"devices: {', '.join(device_names())}; precision {model.precision}")
 
 
 def spell_flag(field: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import pathlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -20,13 +19,11 @@ from keras_retinanet.data.dataset import DataError
 from keras_retinanet.data.image_list import ListedImage, list_images, read_listed
 from keras_retinanet.data.images import decode_image
 from keras_retinanet.evaluation.drawing import draw_detections
-from keras_retinanet.export.client import ExportedModel, ServerModel
-from keras_retinanet.export.session import read_labels
 from keras_retinanet.files import write_atomically
 from keras_retinanet.offline import job, outputs
-from keras_retinanet.offline.detectors import AskingDetector, Detector, Found, ModelDetector
+from keras_retinanet.offline.detectors import Detector, Found, ModelDetector
+from keras_retinanet.offline.model_source import ModelSource
 from keras_retinanet.offline.parts import Parts
-from keras_retinanet.training.run_folder import model_file
 
 USAGE = """Draws the detections of a model and writes them as COCO results or as a Parquet table.
 
@@ -81,27 +78,33 @@ flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
+common.define_beam(FLAGS)
 
 
 def main(words: list[str]) -> int:
+    beam = common.beam_options(FLAGS)
+    if beam is not None and FLAGS.draw:
+        raise ConfigError("Apache Beam draws no pictures; say --nodraw")
+    source = _source()
     images = list_images(words)
-    detector = _detector()
+    detector = None if beam is not None else _load(source)
     output = pathlib.Path(FLAGS.output_dir)
-    parts = Parts(output, images, _settings())
     each: Callable[[Found], None] = _ignore
-    if FLAGS.draw:
+    if FLAGS.draw and detector is not None:
         each = functools.partial(_draw, images, find_targets(images, output), detector)
+    parts = Parts(output, images, _settings(source))
     parts.begin()
     numbers = parts.missing()
-    left = sum(len(parts.ranges[number]) for number in numbers)
-    if left < len(images):
-        print(f"going on after {len(images) - left} of {len(images)} images")
-    steps = job.run_parts(detector, images, parts, numbers, each)
-    with tqdm.tqdm(
-        total=len(images), initial=len(images) - left, unit="image", disable=None
-    ) as bar:
-        for count in steps:
-            bar.update(count)
+    done = len(images) - sum(len(parts.ranges[number]) for number in numbers)
+    if done:
+        print(f"going on after {done} of {len(images)} images")
+    if detector is not None:
+        steps = job.run_parts(detector, images, parts, numbers, each)
+        with tqdm.tqdm(total=len(images), initial=done, unit="image", disable=None) as bar:
+            for count in steps:
+                bar.update(count)
+    else:
+        job.run_on_beam(source, images, parts, numbers, beam or ())
     summary = job.finish(parts, FLAGS.format)
     made = "pictures and results" if FLAGS.draw else "results"
     print(f"{summary.detections} detections in {len(images)} images; {made} in {output}")
@@ -111,47 +114,28 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _detector() -> Detector:
+def _source() -> ModelSource:
     if (FLAGS.model is None) == (FLAGS.server is None):
         raise ConfigError("one of --model and --server is needed")
     if FLAGS.labels and FLAGS.server is None:
         raise ConfigError("--labels goes with --server; a model of --model knows its categories")
-    if FLAGS.server is not None:
-        names = read_labels(FLAGS.labels) if FLAGS.labels else {}
-        return AskingDetector(ServerModel(FLAGS.server, names))
-    if _is_export(FLAGS.model):
-        return AskingDetector(ExportedModel(FLAGS.model))
-    return ModelDetector(common.load_model_here(FLAGS.model), FLAGS.batch_size)
+    return ModelSource(FLAGS.model, FLAGS.server, FLAGS.labels, FLAGS.batch_size)
 
 
-def _is_export(path: str) -> bool:
-    return (pathlib.Path(path) / "saved_model.pb").is_file()
+def _load(source: ModelSource) -> Detector:
+    detector = source.load()
+    if isinstance(detector, ModelDetector):
+        common.print_devices(detector.model)
+    return detector
 
 
-def _settings() -> dict[str, Any]:
+def _settings(source: ModelSource) -> dict[str, Any]:
     """What the results depend on beside the images, as a resumed job must have it again."""
-    if FLAGS.server is not None:
-        model = FLAGS.server
-    elif _is_export(FLAGS.model):
-        model = _digest(file for file in pathlib.Path(FLAGS.model).rglob("*") if file.is_file())
-    else:
-        model = _digest([model_file(FLAGS.model)])
     return {
-        "--model" if FLAGS.server is None else "--server": model,
-        "--labels": _digest([pathlib.Path(FLAGS.labels)]) if FLAGS.labels else None,
-        "--batch_size": FLAGS.batch_size,
+        **source.contents(),
         "--draw": FLAGS.draw,
         "--score_threshold": FLAGS.score_threshold if FLAGS.draw else None,
     }
-
-
-def _digest(files: Iterable[pathlib.Path]) -> str:
-    """Tells the contents of files from others."""
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def find_targets(images: Sequence[ListedImage], output: pathlib.Path) -> list[pathlib.Path]:

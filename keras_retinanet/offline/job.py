@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from keras_retinanet.beam import map_on_beam
 from keras_retinanet.data.dataset import Faults
 from keras_retinanet.data.image_list import ListedImage
 from keras_retinanet.offline import outputs
 from keras_retinanet.offline.detectors import Detector, Found
-from keras_retinanet.offline.parts import Parts
+from keras_retinanet.offline.model_source import ModelSource
+from keras_retinanet.offline.parts import Parts, write_part
 
 
 class Summary(NamedTuple):
@@ -53,7 +57,48 @@ def run_parts(
             yield 1
             if len(done) == len(parts.ranges[number]):
                 break
-        parts.write(number, done, detector.categories)
+        write_part(parts.folder, number, done, detector.categories)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What a worker of a pipeline gets: a part of the job, and all that it needs for it."""
+
+    source: ModelSource
+    folder: pathlib.Path
+    part: int
+    first: int
+    images: Sequence[ListedImage]
+
+    def run(self) -> None:
+        detector = self.source.load()
+        found = [
+            image._replace(place=self.first + image.place)
+            for image in detector.detect(self.images, [range(len(self.images))])
+        ]
+        write_part(self.folder, self.part, found, detector.categories)
+
+
+def run_on_beam(
+    source: ModelSource,
+    images: Sequence[ListedImage],
+    parts: Parts,
+    numbers: Sequence[int],
+    options: Sequence[str],
+) -> None:
+    """As `run_parts`, by the workers of an Apache Beam pipeline.
+
+    They must see the model, the images and the output folder under the same paths.
+
+    Raises:
+        ImportError: if Beam is missing.
+        BeamError: if the pipeline fails; the parts that were done stay done.
+    """
+    work = [
+        _Work(source, parts.folder.absolute(), number, part.start, images[part.start : part.stop])
+        for number, part in ((number, parts.ranges[number]) for number in numbers)
+    ]
+    map_on_beam(_Work.run, work, options)
 
 
 def finish(parts: Parts, form: str) -> Summary:

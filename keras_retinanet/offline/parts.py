@@ -92,14 +92,6 @@ class Parts:
         done = {path.name for path in self.folder.iterdir()}
         return [part for part in range(len(self.ranges)) if _name(part) not in done]
 
-    def write(
-        self, part: int, found: Sequence[Found], categories: Sequence[tuple[int, str]]
-    ) -> None:
-        """Writes a part: all of its images, in any order; `categories` are those of the labels."""
-        rows = [_row(image, categories) for image in sorted(found, key=lambda image: image.place)]
-        with write_atomically(self.folder / _name(part)) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), temporary)
-
     def tables(self) -> Iterator[pa.Table]:
         """What was written, part by part: a row for each image."""
         for part in range(len(self.ranges)):
@@ -110,6 +102,22 @@ class Parts:
         away = self.output / f"{TEMPORARY}{uuid.uuid4().hex[:8]}-parts"
         os.replace(self.folder, away)  # at once: half a folder would be an unfinished job
         shutil.rmtree(away)
+
+
+def write_part(
+    folder: pathlib.Path, part: int, found: Sequence[Found], categories: Sequence[tuple[int, str]]
+) -> None:
+    """Writes a part of a job.
+
+    Args:
+        folder: `Parts.folder`.
+        part: its number.
+        found: all of its images, in any order.
+        categories: those of the labels.
+    """
+    rows = [_row(image, categories) for image in sorted(found, key=lambda image: image.place)]
+    with write_atomically(folder / _name(part)) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), temporary)
 
 
 def _name(part: int) -> str:

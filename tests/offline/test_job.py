@@ -2,8 +2,10 @@
 
 import json
 import os
+import pickle
 import shutil
 import signal
+import sys
 import time
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 import keras_retinanet as kr
 from keras_retinanet.commands import predict
 from keras_retinanet.data.image_list import list_images
+from keras_retinanet.offline import job
 from keras_retinanet.offline import parts as parts_module
 from keras_retinanet.offline.detectors import ModelDetector
 from keras_retinanet.training.run_folder import load_model
@@ -203,6 +206,35 @@ def test_a_part_of_unreadable_images_only(work, tmp_path):
     assert [bool(image.error) for image in found] == [True] * 4 + [False] + [True] * 4
     assert {image.place for image in found[:4]} == {0, 1, 2, 3}
     assert found[4].place == 4 and len(found[4].detections["boxes"]) == 5
+
+
+def test_workers_of_a_pipeline_write_the_same(work, whole, monkeypatch):
+    """Without Beam, which needs an environment of its own: tests/beam_check.py."""
+    done = []
+
+    def map_here(function, items, options):
+        for item in reversed(items):
+            pickle.loads(pickle.dumps(function))(pickle.loads(pickle.dumps(item)))
+            done.append(options)
+
+    monkeypatch.setattr(job, "map_on_beam", map_here)
+    beam = ("--beam_runner", "DirectRunner", "--beam_options", "--a=b --c")
+    call(work, "beam", "--nodraw", *beam)
+    assert done == [("--runner=DirectRunner", "--a=b", "--c")] * 4
+    for name in ("detections.json", "images.json"):
+        assert (work / "beam" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_beam_is_asked_for_in_one_line(work, monkeypatch):
+    arguments = ("--model", "m.keras", "--output_dir", "none", "photos")
+    line = error_here("predict", *arguments, "--beam_runner", "DirectRunner", cwd=work)
+    assert "Apache Beam draws no pictures; say --nodraw" in line
+    line = error_here("predict", *arguments, "--beam_options", "--a", cwd=work)
+    assert "--beam_options goes with --beam_runner" in line
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    arguments += ("--nodraw", "--beam_runner", "DirectRunner")
+    line = error_here("predict", *arguments, cwd=work)
+    assert "Apache Beam is missing: pip install '.[beam]'" in line
 
 
 @pytest.mark.slow
