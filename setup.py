@@ -36,6 +36,7 @@ setuptools.setup(
         "opencv-python-headless>=4.10",  # resizes training pictures, see data/render.py
         "pillow>=11",
         "protobuf>=5.28",  # as tensorflow brings it, for its JSON form and its errors
+        "pyarrow>=17",  # tensorflow-datasets brings it
         "pycocotools>=2.0.8",
         "pyyaml>=6",
         "safetensors>=0.5",
@@ -45,6 +46,7 @@ setuptools.setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "beam": ["apache-beam>=2.77"],
         "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
         "dev": [
             "hypothesis>=6.100",

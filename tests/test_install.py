@@ -55,6 +55,7 @@ def test_an_installed_package_finds_its_recipes(tmp_path):
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "absl": "absl-py",
+    "apache_beam": "apache-beam",
     "cv2": "opencv-python-headless",
     "fastapi": "nicegui",  # brings it
     "google": "protobuf",
@@ -80,8 +81,9 @@ def test_everything_that_is_imported_is_asked_for():
         runpy.run_path(str(ROOT / "setup.py"))
     settings = setup.call_args.kwargs
     extras = settings["extras_require"]
-    extra = [line for name in ("import", "serving", "demo") for line in extras[name]]
-    asked = {*settings["install_requires"], *extra}
+    asked = {*settings["install_requires"]}.union(
+        *(extras[extra] for extra in ("import", "serving", "demo", "beam"))
+    )
     names = {re.match(r"[\w-]+", line)[0] for line in asked}
     files = (ROOT / "keras_retinanet").rglob("*.py")
     modules = {module for file in files for module in imported(file)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import os
 import sys
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -39,7 +40,8 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
     no EXIF rotation, and none is applied.
 
     Args:
-        name: as `tfds.load` takes it, "voc/2012" or "shapes/tiny".
+        name: as `tfds.load` takes it, "voc/2012" or "shapes/tiny"; or the folder of a version, as
+            `retinanet-convert` writes it.
         split: "train", or a part of a split in TFDS' notation, "train[:10%]".
         data_dir: where built data sets lie and are written to; None for TFDS' own default.
 
@@ -59,6 +61,8 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
         examples = _examples(name, builder, split)
     # Asked only now: coco/2017 learns the names of its classes while it is built.
     classes = builder.info.features["objects"].feature["label"].names
+    if len(set(classes)) < len(classes):
+        raise DataError(f"the data set {name} has two classes of one name; rename one of them")
     return _assemble(f"{name}/{split}", classes, examples)
 
 
@@ -93,6 +97,9 @@ def _nearest(word: str, known: list[str]) -> str:
 
 
 def _open_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    if os.path.isdir(name):
+        with _one_line_errors(f"{name} is no folder of a data set of TensorFlow Datasets"):
+            return tfds.builder_from_directory(name)
     dataset, config = _parts(name)
     try:
         return tfds.builder(name, data_dir=data_dir)

@@ -5,33 +5,27 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import pathlib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from keras_retinanet.data.images import read_header
-from keras_retinanet.export.answers import AnswerReader
+from keras_retinanet.export.answers import AnswerError, AnsweringModel
 from keras_retinanet.export.signatures import BYTES
-from keras_retinanet.models.inference import Detections
 
 _TIMEOUT = 300  # seconds; the first image of a server that has not warmed up takes long
 
 
-class ServerError(ValueError):
+class ServerError(AnswerError):
     """A server that cannot be reached, or refuses."""
 
 
-class ServerModel:
+class ServerModel(AnsweringModel):
     """A model behind `url`, such as "http://localhost:8501/v1/models/detector".
 
     Args:
         url: of the model; "/versions/N" may follow.
-        names: category names by id, see `AnswerReader`.
-
-    Attributes:
-        categories: (id, name) of the categories; labels are places in it.
+        names: see `AnsweringModel`.
 
     Raises:
         ServerError: if the URL is none of HTTP.
@@ -41,29 +35,7 @@ class ServerModel:
         if not url.startswith(("http://", "https://")):
             raise ServerError(f"{url}: not the URL of a model, http://HOST:PORT/v1/models/NAME")
         self._url = url.rstrip("/")
-        self._reader = AnswerReader(names)
-        self.categories = self._reader.categories
-
-    def detect(self, files: Sequence[pathlib.Path]) -> Iterator[tuple[int, Detections]]:
-        """The place and the detections of each file, as `inference.detect_dataset` yields them.
-
-        Raises:
-            ServerError: if the server does not answer as one of a detector, naming the URL.
-        """
-        for place, file in enumerate(files):
-            yield place, self.detect_encoded(file.read_bytes(), read_header(file).upright_size)
-
-    def detect_encoded(self, encoded: bytes, size: tuple[int, int]) -> Detections:
-        """The detections in one image file of (height, width) as it is looked at.
-
-        Raises:
-            ServerError: as `detect` does.
-        """
-        answer = self._ask(encoded)
-        try:
-            return self._reader.detections(answer, size)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ServerError(f"{self._url}: the answer is not that of a detector") from error
+        super().__init__(self._url, names)
 
     def _ask(self, encoded: bytes) -> dict[str, Any]:
         instance = {"b64": base64.b64encode(encoded).decode()}

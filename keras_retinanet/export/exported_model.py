@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
-from keras_retinanet.export.answers import AnswerReader
+from keras_retinanet.export.answers import AnswerError, AnsweringModel
 from keras_retinanet.export.session import LABELS_FILE, SessionModel, read_labels
 from keras_retinanet.export.signatures import BYTES
-from keras_retinanet.models.inference import Detections
 
 
-class ExportedModel:
+class ExportedModel(AnsweringModel):
     """A SavedModel of `retinanet-export`, for image files as they are.
 
     Args:
         folder: of one version.
 
-    Attributes:
-        categories: (id, name) of the categories; labels are places in it.
-
     Raises:
-        OSError: if the folder holds no SavedModel, or no names of its categories.
-        ValueError: if it is not a detector's.
+        OSError: if the folder holds no SavedModel.
+        AnswerError: if it is no detector's.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._reader = AnswerReader(read_labels(folder / LABELS_FILE))
-        self.categories = self._reader.categories
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        labels = pathlib.Path(folder) / LABELS_FILE
+        super().__init__(os.fspath(folder), read_labels(labels) if labels.is_file() else {})
         self._model = SessionModel(folder)
         if BYTES not in self._model.signatures:
-            raise ValueError(
-                f"{folder} has no signature {BYTES}; retinanet-export writes models that have"
+            raise AnswerError(
+                f"{self._source} has no signature {BYTES}; retinanet-export writes it"
             )
 
-    def detect_encoded(self, encoded: bytes, size: tuple[int, int]) -> Detections:
-        """The detections in one image file of (height, width) as it is looked at."""
+    def _ask(self, encoded: bytes) -> Mapping[str, Any]:
         answer = self._model(BYTES, image_bytes=[encoded])
-        return self._reader.detections({name: rows[0] for name, rows in answer.items()}, size)
+        return {name: rows[0] for name, rows in answer.items()}

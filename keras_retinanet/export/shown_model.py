@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from keras_retinanet.export.client import ServerModel
-from keras_retinanet.export.exported_model import ExportedModel
+from keras_retinanet.export.answers import AnsweringModel
 from keras_retinanet.export.photograph import Photograph
 from keras_retinanet.models.inference import Detections
 from keras_retinanet.models.retinanet import RetinaNet
@@ -31,10 +30,10 @@ def show_trained(name: str, model: RetinaNet) -> ShownModel:
     return ShownModel(name, model.categories, lambda photo: model.detect([photo.pixels])[0])
 
 
-def show_served(name: str, model: ExportedModel | ServerModel) -> ShownModel:
+def show_served(name: str, model: AnsweringModel) -> ShownModel:
     """One that takes the file itself, as its clients send it."""
 
     def detect(photo: Photograph) -> Detections:
-        return model.detect_encoded(photo.encoded, photo.size)
+        return model.detect(photo.encoded, photo.size)
 
     return ShownModel(name, model.categories, detect)

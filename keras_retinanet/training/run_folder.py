@@ -201,12 +201,8 @@ def save_model(model: RetinaNet, file: pathlib.Path) -> None:
         copy.save(temporary)
 
 
-def load_model(path: str | os.PathLike) -> RetinaNet:
-    """Loads a `.keras` file, or the best, else the last model of a run folder.
-
-    Raises:
-        RunFolderError: if there is no model, or the file is not one of ours.
-    """
+def model_file(path: str | os.PathLike) -> pathlib.Path:
+    """The file that `load_model` loads for `path`; raises as it does if there is none."""
     path = pathlib.Path(path)
     file = path
     if path.is_dir():
@@ -216,6 +212,16 @@ def load_model(path: str | os.PathLike) -> RetinaNet:
             raise RunFolderError(f"{path} holds neither best.keras nor last.keras")
     if not file.is_file():
         raise RunFolderError(f"there is no model file {file}")
+    return file
+
+
+def load_model(path: str | os.PathLike) -> RetinaNet:
+    """Loads a `.keras` file, or the best, else the last model of a run folder.
+
+    Raises:
+        RunFolderError: if there is no model, or the file is not one of ours.
+    """
+    file = model_file(path)
     try:
         model = keras.saving.load_model(file, compile=False)
     except Exception as error:  # Keras raises many kinds: of zip, HDF5, JSON, its own
