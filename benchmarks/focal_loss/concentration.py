@@ -30,14 +30,14 @@ def anchor_losses(
     }
     for index, image in image_stream(dataset).take(PICTURES):
         prepared, size = prepare_images(image, model)
-        outputs = model.network(prepared[None], training=False)
+        heads = model.heads(prepared[None])
         rows = dataset.rows(int(index))
         ratio = size / tf.shape(image)[:2]
         boxes = dataset.boxes[rows] * tf.cast(tf.tile(ratio[::-1], [2]), tf.float32)
-        anchors = tf.concat(outputs["anchors"], axis=0)
+        anchors = heads["anchors"]
         labels, _ = match_anchors(anchors, boxes[None], dataset.labels[rows][None])
         for gamma in GAMMAS:
-            loss = kr.FocalLoss(alpha=None, gamma=gamma)(labels, outputs["class_logits"])
+            loss = kr.FocalLoss(alpha=None, gamma=gamma)(labels, heads["class_logits"])
             parts["foreground"][gamma].append(loss[labels >= 0].numpy())
             parts["background"][gamma].append(loss[labels == -1].numpy())
     return {

@@ -22,10 +22,8 @@ FILE = "model.tflite"
 
 def write(program: Program, folder: pathlib.Path) -> None:
     """Writes model.tflite; the program must leave no size open."""
-    module = tf.Module()
-    module.variables_read = program.variables
     with tempfile.TemporaryDirectory() as temporary:
-        tf.saved_model.save(module, temporary, signatures=program.function)
+        tf.saved_model.save(tf.Module(), temporary, signatures=program.function)
         content = tf.lite.TFLiteConverter.from_saved_model(temporary).convert()
     (folder / FILE).write_bytes(content)
     # Files that belong to a .tflite are a ZIP archive at its end, by the format's own convention.

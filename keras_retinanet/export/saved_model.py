@@ -77,15 +77,11 @@ def export_saved_model(
 
 
 def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> None:
-    module = tf.Module()
-    # TensorFlow's variables: a session does not find those that are wrapped in Keras' own. Keras'
-    # ExportArchive unwraps them too, but writes all weights twice.
-    module.weights = [variable.value for variable in model.network.variables]
     functions = {
         name: tf.function(function, input_signature=[spec])
         for name, (function, spec) in signatures(model, default_signature).items()
     }
-    tf.saved_model.save(module, str(folder), signatures=functions)
+    tf.saved_model.save(tf.Module(), str(folder), signatures=functions)
     file = folder / LABELS_FILE
     file.parent.mkdir(exist_ok=True)
     file.write_text(labels_text(model.categories), encoding="utf-8")

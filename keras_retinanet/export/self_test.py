@@ -84,9 +84,9 @@ def _expected(model: RetinaNet) -> dict[str, np.ndarray]:
     with tf.device("/CPU:0"):
         for number, size in enumerate(_SIZES):
             prepared, _ = prepare_images(tf.constant(test_picture(*size))[None], model)
-            outputs = model.network(prepared, training=False)
+            heads = model.heads(prepared)
             for name in ("class_logits", "box_deltas"):
-                expected[f"{name}{number}"] = outputs[name].numpy()
+                expected[f"{name}{number}"] = heads[name].numpy()
     return expected
 
 

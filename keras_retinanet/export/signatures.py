@@ -10,6 +10,7 @@ from keras_retinanet.export.hostile_images import image_or_blank
 from keras_retinanet.geometry.boxes import normalized_yxyx
 from keras_retinanet.models.inference import detect_images, prepare_images
 from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.models.trainable import join_levels
 
 Answer = dict[str, tf.Tensor]
 Signature = tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]
@@ -99,18 +100,18 @@ def _encoded_image(example: tf.Tensor) -> tf.Tensor:
 def raw_heads(model: RetinaNet, images: tf.Tensor) -> Answer:
     """What the network says of each anchor, before threshold and NMS."""
     prepared, size = prepare_images(images, model)
-    outputs = model.network(prepared, training=False)
-    anchors = outputs["anchors"]
-    level_sizes = tf.stack([tf.shape(level)[0] for level in anchors])
+    levels = model.network(prepared, training=False)
+    level_sizes = tf.stack([tf.shape(anchors)[0] for anchors in levels["anchors"]])
+    heads = join_levels(levels)
 
     def of_each_image(value: tf.Tensor) -> tf.Tensor:
         repeats = tf.concat([tf.shape(images)[:1], tf.ones([value.shape.rank], tf.int32)], axis=0)
         return tf.tile(tf.cast(value, tf.float32)[None], repeats)
 
     return {
-        "class_logits": outputs["class_logits"],
-        "box_deltas": outputs["box_deltas"],
-        "anchors": of_each_image(tf.concat(anchors, axis=0)),
+        "class_logits": heads["class_logits"],
+        "box_deltas": heads["box_deltas"],
+        "anchors": of_each_image(heads["anchors"]),
         "level_sizes": of_each_image(level_sizes),
         "resized_sizes": of_each_image(size),
     }

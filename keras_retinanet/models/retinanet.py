@@ -145,15 +145,21 @@ class RetinaNet(TrainableDetector):
             }
             class_head = class_subnet(num_classes, anchors.per_cell, prior=prior, **head)
             box_head = box_subnet(anchors.per_cell, **head)
-            class_logits = _all_levels(class_head, pyramid, "class_logits")
-            box_deltas = _all_levels(box_head, pyramid, "box_deltas")
-            level_anchors = Anchors(**dataclasses.asdict(anchors))(pyramid)
+            levels = {
+                "class_logits": [class_head(features) for features in pyramid],
+                "box_deltas": [box_head(features) for features in pyramid],
+                "anchors": Anchors(**dataclasses.asdict(anchors))(pyramid),
+            }
 
         with _default_policy(keras.DTypePolicy("float32")):
-            outputs = {"class_logits": class_logits, "box_deltas": box_deltas}
+            outputs = {
+                name: layers.Concatenate(axis=1, dtype="float32", name=name)(levels[name])
+                for name in ("class_logits", "box_deltas")
+            }
             super().__init__(images, outputs, name=name)
-            # The same layers with one output more: what training and detection need, users do not.
-            self.network = keras.Model(images, {**outputs, "anchors": level_anchors})
+            # The same layers level by level, with the anchors: what training and detection need,
+            # users do not. Joining the levels would cost detection a pass over millions of logits.
+            self.network = keras.Model(images, levels)
         self.backbone = backbone_model
         self.padding_color = normalize.padding_color
         self.categories = tuple((int(id_), str(name)) for id_, name in categories)
@@ -287,12 +293,6 @@ class RetinaNet(TrainableDetector):
         return cls(
             **{**config, "backbone": backbone, "anchors": AnchorSettings(**config["anchors"])}
         )
-
-
-def _all_levels(subnet: keras.Model, pyramid: list[Any], name: str) -> Any:
-    """A subnet's outputs on P3 to P7, one after the other, in float32: [B, N, C]."""
-    levels = [subnet(features) for features in pyramid]
-    return layers.Concatenate(axis=1, dtype="float32", name=name)(levels)
 
 
 def _read(path: str | os.PathLike) -> np.ndarray:

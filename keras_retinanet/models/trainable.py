@@ -16,8 +16,8 @@ LOGS = ("loss", "class_loss", "box_loss", "positives_per_image")
 class TrainableDetector(keras.Model):
     """What `compile` and `fit` do, for a detector with the model `network` inside.
 
-    `network` maps images to {"class_logits": [B, N, K], "box_deltas": [B, N, 4], "anchors": a list
-    of [N_l, 4]}.
+    `network` maps images to three lists with an entry for each of P3 to P7: {"class_logits": of
+    [B, N_l, K], "box_deltas": of [B, N_l, 4], "anchors": of [N_l, 4]}.
     """
 
     network: keras.Model
@@ -63,16 +63,17 @@ class TrainableDetector(keras.Model):
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)
 
+    def heads(self, images: tf.Tensor, *, training: bool = False) -> dict[str, tf.Tensor]:
+        """What the network says of all anchors; see `join_levels`."""
+        return join_levels(self.network(images, training=training))
+
     def _batch_losses(
         self, images: tf.Tensor, targets: dict[str, tf.Tensor], training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         """This replica's part of the class and box loss, and what to log of the global batch."""
-        outputs = self.network(images, training=training)
         class_loss, box_loss, positives = loss_sums(
-            outputs["class_logits"],
-            outputs["box_deltas"],
-            tf.concat(outputs["anchors"], axis=0),
-            targets,
+            **self.heads(images, training=training),
+            targets=targets,
             class_loss=self.class_loss,
             box_loss=self.box_loss,
             box_coding=self.box_coding,
@@ -171,3 +172,13 @@ class TrainableDetector(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def join_levels(outputs: dict[str, list[tf.Tensor]]) -> dict[str, tf.Tensor]:
+    """The outputs of a `network` for all N anchors: one float32 tensor for each list.
+
+    "class_logits" [B, N, K], "box_deltas" [B, N, 4] and "anchors" [N, 4].
+    """
+    return {
+        name: tf.cast(tf.concat(levels, axis=-2), tf.float32) for name, levels in outputs.items()
+    }

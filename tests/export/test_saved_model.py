@@ -11,6 +11,7 @@ from PIL import Image
 
 import keras_retinanet as kr
 from keras_retinanet.export.__main__ import main
+from keras_retinanet.export.inference_model import inference_model
 from keras_retinanet.export.operations import OperationError
 from keras_retinanet.export.self_test import SelfTestError
 from keras_retinanet.export.session import SessionModel
@@ -138,11 +139,11 @@ def test_debugging_shows_the_heads(model, answers):
     prepared = tf.image.resize(answers[1], [64, 82])
     color = tf.constant(model.padding_color)
     prepared = tf.pad(prepared - color, [[0, 0], [0, 0], [0, 14], [0, 0]]) + color
-    outputs = model.network(prepared, training=False)
+    heads = model.heads(prepared)
     for name in ("class_logits", "box_deltas"):
-        np.testing.assert_allclose(raw[name], outputs[name], atol=1e-3)
+        np.testing.assert_allclose(raw[name], heads[name], atol=1e-3)
     for row in range(2):
-        np.testing.assert_array_equal(raw["anchors"][row], np.concatenate(outputs["anchors"]))
+        np.testing.assert_array_equal(raw["anchors"][row], heads["anchors"])
 
 
 @pytest.mark.slow
@@ -213,12 +214,10 @@ def test_an_export_that_answers_otherwise_than_its_model_leaves_nothing(
 ):
     other = small_model()
     other.set_weights([weight + 0.01 for weight in model.get_weights()])
-
-    def write(model, folder, default_signature):
-        real(other, folder, default_signature)
-
-    real = kr.export.saved_model._write
-    monkeypatch.setattr("keras_retinanet.export.saved_model._write", write)
+    monkeypatch.setattr(
+        "keras_retinanet.export.saved_model.inference_model",
+        lambda model, precision: inference_model(other, precision),
+    )
     with pytest.raises(SelfTestError, match=r"nothing is written: .*class_logits of picture 0"):
         kr.export_saved_model(model, tmp_path, version=1)
     assert list(tmp_path.iterdir()) == []
@@ -261,7 +260,7 @@ def test_a_session_runs_grouped_convolutions(precision, tolerance, tmp_path):
     shuffle_statistics(model)
     kr.export_saved_model(model, tmp_path, version=1, precision=precision)
     picture = photograph(64, 96)
-    expected = model.network(tf.constant(picture[None], tf.float32), training=False)
+    expected = model.heads(tf.constant(picture[None], tf.float32))
     raw = SessionModel(tmp_path / "1")("debug", input_tensor=picture[None])
     logits = expected["class_logits"].numpy()
     np.testing.assert_allclose(raw["class_logits"], logits, atol=tolerance * np.abs(logits).max())

@@ -22,8 +22,11 @@ def select(anchors, scores, image_sizes=SIZES, levels=None, **options):
     anchors = np.asarray(anchors, np.float32)
     logits = tf.constant(logit(np.asarray(scores)), tf.float32)[None]
     level_anchors = tf.split(anchors, levels or [len(anchors)])
-    deltas = tf.zeros([1, len(anchors), 4])
-    found = SelectDetections(**options)(logits, deltas, level_anchors, image_sizes)
+    sizes = [len(level) for level in level_anchors]
+    deltas = [tf.zeros([1, size, 4]) for size in sizes]
+    found = SelectDetections(**options)(
+        tf.split(logits, sizes, axis=1), deltas, level_anchors, image_sizes
+    )
     return {name: value.numpy()[0] for name, value in found.items()}
 
 
@@ -96,7 +99,7 @@ def test_no_detection_at_all():
 def test_nan_logits_are_no_detections():
     nan = tf.constant([[[np.nan], [logit(0.9)]]], tf.float32)
     found = SelectDetections()(
-        nan, tf.zeros([1, 2, 4]), [tf.constant([[0.0, 0, 9, 9], [20, 20, 30, 30]])], SIZES
+        [nan], [tf.zeros([1, 2, 4])], [tf.constant([[0.0, 0, 9, 9], [20, 20, 30, 30]])], SIZES
     )
     assert int(found["num_detections"][0]) == 1
 
@@ -141,9 +144,9 @@ def test_images_of_a_batch_do_not_touch_each_other():
     anchors = [tf.constant(np.concatenate([corner, corner + 20], 1))]
     sizes = tf.constant([[100, 90], [50, 100], [100, 100]])
     layer = SelectDetections(max_detections=20)
-    together = layer(logits, deltas, anchors, sizes)
+    together = layer([logits], [deltas], anchors, sizes)
     for i in range(3):
-        alone = layer(logits[i : i + 1], deltas[i : i + 1], anchors, sizes[i : i + 1])
+        alone = layer([logits[i : i + 1]], [deltas[i : i + 1]], anchors, sizes[i : i + 1])
         for name, value in alone.items():
             np.testing.assert_array_equal(value[0], together[name][i])
 

@@ -68,9 +68,10 @@ def test_backbones_have_torchvisions_parameters(name, parameters, last):
 def test_any_size_has_an_output_for_every_anchor(height, width):
     model = small()
     batch = images(2, height, width)
-    outputs = model.network(batch)
+    outputs = model.heads(batch)
     grids = [(math.ceil(height / s), math.ceil(width / s)) for s in (8, 16, 32, 64, 128)]
-    assert [len(level) for level in outputs["anchors"]] == [9 * h * w for h, w in grids]
+    levels = model.network(batch)["anchors"]
+    assert [len(level) for level in levels] == [9 * h * w for h, w in grids]
     total = sum(9 * h * w for h, w in grids)
     assert outputs["class_logits"].shape == (2, total, 3)
     assert outputs["box_deltas"].shape == (2, total, 4)
@@ -135,10 +136,11 @@ def test_float_and_uint8_images_give_the_same():
 
 def test_bfloat16_keeps_the_outputs_and_the_anchors_in_float32():
     model = small(dtype="mixed_bfloat16")
-    outputs = model.network(images(1, 600, 700) + np.float32(0.25))
-    assert outputs["class_logits"].dtype == outputs["box_deltas"].dtype == tf.float32
-    assert outputs["anchors"][0].dtype == tf.float32
-    centers = (outputs["anchors"][0][:, 0] + outputs["anchors"][0][:, 2]) / 2
+    batch = images(1, 600, 700) + np.float32(0.25)
+    assert {value.dtype for value in model.heads(batch).values()} == {tf.float32}
+    anchors = model.network(batch)["anchors"][0]
+    assert anchors.dtype == tf.float32
+    centers = (anchors[:, 0] + anchors[:, 2]) / 2
     assert float(tf.reduce_max(centers)) == pytest.approx(8 * 87 + 4)
     assert model.backbone.get_layer("conv1").compute_dtype == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
@@ -282,8 +284,8 @@ LOAD_AND_RUN = """
 import sys, numpy as np, keras_retinanet, keras
 for name in sys.argv[2:]:
     model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
-    outputs = model.network(np.load(f"{sys.argv[1]}/images.npy"))
-    anchors = np.concatenate(outputs["anchors"])
+    outputs = model.heads(np.load(f"{sys.argv[1]}/images.npy"))
+    anchors = outputs["anchors"]
     np.savez(f"{sys.argv[1]}/{name}.npz", anchors=anchors, logits=outputs["class_logits"],
              deltas=outputs["box_deltas"], categories=[str(c) for c in model.categories])
 """
@@ -298,11 +300,11 @@ def test_saved_models_give_the_same_bits_in_a_fresh_process(tmp_path):
         model.save(tmp_path / f"{name}.keras")
     subprocess.run([sys.executable, "-c", LOAD_AND_RUN, tmp_path, *models], check=True)
     for name, model in models.items():
-        expected = model.network(batch)
+        expected = model.heads(batch)
         actual = np.load(tmp_path / f"{name}.npz")
         np.testing.assert_array_equal(actual["logits"], expected["class_logits"], err_msg=name)
         np.testing.assert_array_equal(actual["deltas"], expected["box_deltas"], err_msg=name)
-        np.testing.assert_array_equal(actual["anchors"], np.concatenate(expected["anchors"]))
+        np.testing.assert_array_equal(actual["anchors"], expected["anchors"])
         assert actual["categories"].tolist() == [str(c) for c in model.categories]
 
 

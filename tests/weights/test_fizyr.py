@@ -212,11 +212,11 @@ def model(weights, tmp_path_factory):
 def test_network_and_anchors_are_those_of_plain_numpy(model, weights, height, width):
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3)).astype(np.uint8)
     logits, deltas, anchors = Numpy(weights)(image)
-    outputs = model.network(image[None])
+    outputs = model.heads(image[None])
     assert np.ptp(logits) > 1 and np.ptp(deltas) > 1
     np.testing.assert_allclose(outputs["class_logits"][0], logits, atol=1e-4)
     np.testing.assert_allclose(outputs["box_deltas"][0], deltas, atol=1e-4)
-    np.testing.assert_allclose(np.concatenate(outputs["anchors"]), anchors, atol=1e-3)
+    np.testing.assert_allclose(outputs["anchors"].numpy(), anchors, atol=1e-3)
 
 
 def test_detections_are_those_of_plain_numpy(model, weights):
@@ -285,8 +285,8 @@ def test_corner_deltas_are_trained_as_they_are_decoded(model):
     model.compile("sgd", box_loss=kr.SmoothL1(beta=0.0))
     image = np.zeros((1, 64, 64, 3), np.uint8)
     targets = {"boxes": np.array([[[3.0, 5, 40, 60]]]), "labels": np.array([[1]])}
-    outputs = model.network(image)
-    anchors = np.concatenate(outputs["anchors"])
+    outputs = model.heads(image)
+    anchors = outputs["anchors"].numpy()
     left, top, right, bottom = anchors.T
     inside = np.clip(np.minimum(right, 40) - np.maximum(left, 3), 0, None)
     inside *= np.clip(np.minimum(bottom, 60) - np.maximum(top, 5), 0, None)
