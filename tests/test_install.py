@@ -47,7 +47,8 @@ def test_an_installed_package_finds_its_recipes(tmp_path):
     assert shown[2] == "adamw"
     scripts = {path.name for path in (target / "bin").iterdir()}
     assert {
-        f"retinanet-{c}" for c in ("train", "evaluate", "predict", "export", "import", "check")
+        f"retinanet-{c}"
+        for c in ("train", "evaluate", "predict", "export", "import", "check", "demo")
     } <= scripts
 
 

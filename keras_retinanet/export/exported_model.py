@@ -20,18 +20,22 @@ class ExportedModel(AnsweringModel):
 
     Raises:
         OSError: if the folder holds no SavedModel.
-        AnswerError: if it is no detector's.
+        AnswerError: if it is none of `retinanet-export`.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         labels = pathlib.Path(folder) / LABELS_FILE
-        super().__init__(os.fspath(folder), read_labels(labels) if labels.is_file() else {})
+        if not labels.is_file():
+            raise _foreign(folder, LABELS_FILE)
+        super().__init__(os.fspath(folder), read_labels(labels))
         self._model = SessionModel(folder)
         if BYTES not in self._model.signatures:
-            raise AnswerError(
-                f"{self._source} has no signature {BYTES}; retinanet-export writes it"
-            )
+            raise _foreign(folder, f"signature {BYTES}")
 
     def _ask(self, encoded: bytes) -> Mapping[str, Any]:
         answer = self._model(BYTES, image_bytes=[encoded])
         return {name: rows[0] for name, rows in answer.items()}
+
+
+def _foreign(folder: str | os.PathLike[str], missing: object) -> AnswerError:
+    return AnswerError(f"{folder} has no {missing}; write it with retinanet-export")

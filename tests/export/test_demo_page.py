@@ -114,18 +114,20 @@ def page(driver, export, other, server, tmp_path_factory):
             **{"KERAS_HOME": str(keras_home), "MPLCONFIGDIR": str(keras_home)},
         },
     )
-    address = None
-    for line in process.stdout:
-        address = address or next(iter(re.findall(r"page: (\S+)", line)), None)
-        if "Ctrl-C" in line:
-            break
-    assert address, process.communicate()
-    driver.get(address)
-    yield driver
-    errors, hosts = driver.get_log("browser"), requested(driver)
-    driver.get("about:blank")
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        address = None
+        for line in process.stdout:
+            address = address or next(iter(re.findall(r"page: (\S+)", line)), None)
+            if "Ctrl-C" in line:
+                break
+        assert address, "the command ended; its message is on standard error"
+        driver.get(address)
+        yield driver
+        errors, hosts = driver.get_log("browser"), requested(driver)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (0, "ended\n")
     assert errors == []
     assert hosts == {address.removeprefix("http://")}
