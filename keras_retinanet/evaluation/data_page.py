@@ -116,7 +116,7 @@ def _coverage_table(anchors: AnchorReport) -> str:
     rows = []
     for name, found in (("all", anchors.overall), *anchors.sizes.items(), *worst):
         sizes = anchors.sizes_of_classes.get(name, {}).values()
-        shares = [f"{percent(size.positive)} of {size.objects}" for size in sizes]
+        shares = [f"{percent(s.positive)} of {s.objects}" if s.objects else "" for s in sizes]
         shares = [percent(found.positive), percent(found.near), f"{found.mean:.3f}", *shares]
         if found.objects:
             rows.append((name, found.objects, *shares))
@@ -209,7 +209,7 @@ def _draw_classes(axes: Any, classes: Sequence[dict[str, Any]]) -> None:
 def _draw_boxes(axes: Any, report: AnchorReport) -> None:
     """Widths and heights at the trained size, and those of the anchors."""
     sides = report.objects.boxes[:, 2:] - report.objects.boxes[:, :2]
-    axes.plot(sides[:, 0], sides[:, 1], ".", markersize=2, alpha=0.5, label="objects")
+    axes.plot(sides[:, 0], sides[:, 1], ".", markersize=4, alpha=0.5, label="objects")
     settings = report.anchors
     corners = np.concatenate(
         [
