@@ -41,5 +41,5 @@ def test_an_image_without_objects_has_empty_arrays():
 
 def test_what_is_no_detectors_answer_is_an_error():
     for row in ({}, {**ROW, "num_detections": "many"}, {**ROW, "detection_boxes": None}):
-        with pytest.raises(AnswerError, match="^here/1: the answer is not that of a detector"):
+        with pytest.raises(AnswerError, match="here/1: the answer is not that of a detector"):
             Model({}, row).detect(b"", (5, 5))
