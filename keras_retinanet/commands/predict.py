@@ -74,7 +74,7 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "batch_size",
     None,
-    "Images of one shape that run together; by default a megapixel on a CPU, 16 on a GPU.",
+    "Images of one shape that run together; by default 2 megapixels on a CPU, 16 on a GPU.",
     lower_bound=1,
     flag_values=FLAGS,
 )
