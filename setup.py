@@ -52,8 +52,9 @@ setuptools.setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.11",
+            "selenium>=4.30",
         ],
-        "demo": ["nicegui>=3.4"],  # the page of retinanet-demo
+        "demo": ["nicegui>=3.18"],  # the page of retinanet-demo
         "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={
