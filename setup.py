@@ -47,7 +47,7 @@ setuptools.setup(
     ],
     extras_require={
         "beam": ["apache-beam>=2.77"],
-        "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
+        "demo": ["nicegui>=3.18"],  # the page of retinanet-demo
         "dev": [
             "hypothesis>=6.100",
             "mypy>=1.15",
@@ -55,11 +55,12 @@ setuptools.setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.11",
+            "selenium>=4.30",
         ],
+        "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
         "litert": ["ai-edge-litert>=2.1"],
         "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
         "openvino": ["onnx>=1.18", "onnxruntime>=1.22", "openvino>=2025.1", "tf2onnx>=1.17"],
-        "demo": ["nicegui>=3.4"],  # the page of retinanet-demo
         "serving": ["tensorflow-serving-api>=2.21"],  # gRPC of retinanet-serve
     },
     entry_points={
