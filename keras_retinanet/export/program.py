@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from keras_retinanet.export.signatures import Answer, detections, raw_heads
 from keras_retinanet.export.version_folder import labels_text
+from keras_retinanet.layers.select_detections import OUTPUTS as SELECTED
+from keras_retinanet.layers.select_detections import SelectDetections
 from keras_retinanet.models.retinanet import RetinaNet
 
 LABELS_FILE, SETTINGS_FILE = "labels.txt", "detector.json"
@@ -36,6 +38,19 @@ class Program:
     calibration: Sequence[np.ndarray] = ()
 
 
+class _Unrolled(SelectDetections):
+    """Each image of a batch of a known size by itself: OpenVINO does not take loops from ONNX."""
+
+    batch_size = 1
+
+    def call(
+        self, class_logits: Any, box_deltas: Any, anchors: Any, image_sizes: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        batch = (class_logits, box_deltas, anchors, image_sizes)
+        images = [self.select_image(*batch, place) for place in range(self.batch_size)]
+        return dict(zip(SELECTED, (tf.stack(p) for p in zip(*images, strict=True)), strict=True))
+
+
 def make_program(
     model: RetinaNet,
     outputs: str,
@@ -45,12 +60,15 @@ def make_program(
     """The program of a model.
 
     Args:
-        model: what answers.
+        model: what answers; see `inference_model`. It is of no further use.
         outputs: one of `OUTPUTS`.
         shape: B, H, W, 3 of the images; None is any.
         calibration: see `Program`.
     """
     answer = OUTPUTS[outputs]
+    if shape[0] is not None:
+        model.select_detections = _Unrolled.from_config(model.select_detections.get_config())
+        model.select_detections.batch_size = shape[0]
 
     def function(input_tensor: tf.Tensor) -> Answer:
         # Other runtimes resize whole numbers to whole numbers.

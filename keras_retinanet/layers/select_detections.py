@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from keras_retinanet.layers.decode_boxes import DecodeBoxes
 
+OUTPUTS = ("boxes", "scores", "labels", "num_detections")
+
 
 @keras.saving.register_keras_serializable("keras_retinanet")
 class SelectDetections(keras.layers.Layer):
@@ -70,26 +72,32 @@ class SelectDetections(keras.layers.Layer):
         anchors: list[tf.Tensor],
         image_sizes: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        def select(place: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            candidates = [
-                self._level_candidates(logits[place], deltas[place], level_anchors)
-                for logits, deltas, level_anchors in zip(
-                    class_logits, box_deltas, anchors, strict=True
-                )
-            ]
-            scores, labels, deltas, boxes = (
-                tf.concat(parts, axis=0) for parts in zip(*candidates, strict=True)
-            )
-            boxes = self.decode_boxes(deltas[None], boxes[None], image_sizes[place, None])[0]
-            return self._suppress(boxes, scores, labels)
-
         # By their places: a map over the logits themselves would first copy all of them.
         detections = tf.map_fn(
-            select,
+            lambda place: self.select_image(class_logits, box_deltas, anchors, image_sizes, place),
             tf.range(tf.shape(image_sizes)[0]),
             fn_output_signature=(tf.float32, tf.float32, tf.int32, tf.int32),
         )
-        return dict(zip(("boxes", "scores", "labels", "num_detections"), detections, strict=True))
+        return dict(zip(OUTPUTS, detections, strict=True))
+
+    def select_image(
+        self,
+        class_logits: list[tf.Tensor],
+        box_deltas: list[tf.Tensor],
+        anchors: list[tf.Tensor],
+        image_sizes: tf.Tensor,
+        place: tf.Tensor | int,
+    ) -> tuple[tf.Tensor, ...]:
+        """The outputs for the image at `place` of a batch, in the order of `OUTPUTS`."""
+        candidates = [
+            self._level_candidates(logits[place], deltas[place], level_anchors)
+            for logits, deltas, level_anchors in zip(class_logits, box_deltas, anchors, strict=True)
+        ]
+        scores, labels, deltas, boxes = (
+            tf.concat(parts, axis=0) for parts in zip(*candidates, strict=True)
+        )
+        boxes = self.decode_boxes(deltas[None], boxes[None], image_sizes[place, None])[0]
+        return self._suppress(boxes, scores, labels)
 
     def _level_candidates(
         self, logits: tf.Tensor, deltas: tf.Tensor, anchors: tf.Tensor
