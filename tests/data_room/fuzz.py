@@ -150,8 +150,9 @@ class TfdsFuzz(Fuzz):
 
     def __init__(self, folder):
         self.source, self._folder = DataSource(format="tfds"), folder
-        with contextlib.redirect_stderr(io.StringIO()):  # progress bars
-            FuzzToy(data_dir=folder).download_and_prepare()
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            config = tfds.download.DownloadConfig(try_download_gcs=False)
+            FuzzToy(data_dir=folder).download_and_prepare(download_config=config)
         self._find_files(folder)
 
     def read(self, source):
