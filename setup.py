@@ -36,6 +36,7 @@ setuptools.setup(
         "opencv-python-headless>=4.10",  # resizes training pictures, see data/render.py
         "pillow>=11",
         "protobuf>=5.28",  # as tensorflow brings it, for its JSON form and its errors
+        "pyarrow>=15",  # reads Open Images' CSV; as tensorflow-datasets brings it
         "pycocotools>=2.0.8",
         "pyyaml>=6",
         "safetensors>=0.5",
