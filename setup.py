@@ -36,7 +36,7 @@ setuptools.setup(
         "opencv-python-headless>=4.10",  # resizes training pictures, see data/render.py
         "pillow>=11",
         "protobuf>=5.28",  # as tensorflow brings it, for its JSON form and its errors
-        "pyarrow>=17",  # tensorflow-datasets brings it
+        "pyarrow>=17",  # reads CSV and writes Parquet; tensorflow-datasets brings it
         "pycocotools>=2.0.8",
         "pyyaml>=6",
         "safetensors>=0.5",

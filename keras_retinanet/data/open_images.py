@@ -59,6 +59,7 @@ def read_open_images(
     boxes = read_clean(source, _header(source))
     if boxes is not None and (classes is None or set(boxes.labels) <= set(classes)):
         _add_all(boxes, rows, folder, records)
+        del boxes  # 0.7 GB at Open Images' size
     else:
         for line, (image_id, name, *corners, group) in _rows(
             source, _BOXES, _BOX_COLUMNS, optional="IsGroupOf"
