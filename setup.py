@@ -6,7 +6,7 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).parent
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "serve"),
+    *("train", "evaluate", "predict", "export", "serve", "demo"),
     *("import_", "convert", "check", "debug"),
 )
 
@@ -30,11 +30,13 @@ setuptools.setup(
         "importlib_resources>=6",  # tensorflow-datasets needs it for a builder inside a package
         "keras>=3.15,<3.16",
         "matplotlib>=3.8",
+        "msgspec>=0.19",  # reads COCO's JSON, see data/coco_columns.py
         "numpy>=2.0",
         "omegaconf>=2.3",
         "opencv-python-headless>=4.10",  # resizes training pictures, see data/render.py
         "pillow>=11",
         "protobuf>=5.28",  # as tensorflow brings it, for its JSON form and its errors
+        "pyarrow>=17",  # reads CSV and writes Parquet; tensorflow-datasets brings it
         "pycocotools>=2.0.8",
         "pyyaml>=6",
         "safetensors>=0.5",
@@ -44,7 +46,8 @@ setuptools.setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
+        "beam": ["apache-beam>=2.77"],
+        "demo": ["nicegui>=3.18"],  # the page of retinanet-demo
         "dev": [
             "hypothesis>=6.100",
             "mypy>=1.15",
@@ -52,7 +55,9 @@ setuptools.setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.11",
+            "selenium>=4.30",
         ],
+        "import": ["torch>=2.6"],  # reads .pth files; its weights_only is safe from 2.6 on
         "litert": ["ai-edge-litert>=2.1"],
         "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "tf2onnx>=1.17"],
         "openvino": ["onnx>=1.18", "onnxruntime>=1.22", "openvino>=2025.1", "tf2onnx>=1.17"],

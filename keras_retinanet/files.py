@@ -8,10 +8,10 @@ import os
 import pathlib
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-_TEMPORARY = ".tmp-"
+TEMPORARY = ".tmp-"
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def write_atomically(
         OSError: if the block wrote nothing or the result cannot be moved to `path`.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         yield temporary
         if overwrite and path.is_dir():
@@ -50,7 +50,7 @@ def write_atomically(
 
 def is_temporary(path: pathlib.Path) -> bool:
     """Whether a path is one of those that `write_atomically` yields, left by a kill."""
-    return path.name.startswith(_TEMPORARY)
+    return path.name.startswith(TEMPORARY)
 
 
 def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None = None) -> None:
@@ -72,6 +72,17 @@ def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None =
     text = json.dumps(value, indent=indent, allow_nan=False)
     with write_atomically(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_json_rows(path: str | os.PathLike[str], rows: Iterable[Any]) -> None:
+    """Writes a JSON array of any length, a row on each line; else as `write_json`."""
+    encode = json.JSONEncoder(allow_nan=False).encode
+    with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        before = "["
+        for row in rows:
+            file.write(f"{before}\n{encode(row)}")
+            before = ","
+        file.write("[]\n" if before == "[" else "\n]\n")
 
 
 def _replace_folder(new: pathlib.Path, path: pathlib.Path) -> None:

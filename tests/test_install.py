@@ -47,7 +47,8 @@ def test_an_installed_package_finds_its_recipes(tmp_path):
     assert shown[2] == "adamw"
     scripts = {path.name for path in (target / "bin").iterdir()}
     assert {
-        f"retinanet-{c}" for c in ("train", "evaluate", "predict", "export", "import", "check")
+        f"retinanet-{c}"
+        for c in ("train", "evaluate", "predict", "export", "import", "check", "demo")
     } <= scripts
 
 
@@ -55,11 +56,15 @@ def test_an_installed_package_finds_its_recipes(tmp_path):
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "absl": "absl-py",
+    "ai_edge_litert": "ai-edge-litert",
+    "apache_beam": "apache-beam",
     "cv2": "opencv-python-headless",
+    "fastapi": "nicegui",  # brings it
     "google": "protobuf",
     "grpc": "tensorflow-serving-api",  # brings it
     "tensorflow_datasets": "tensorflow-datasets",
     "tensorflow_serving": "tensorflow-serving-api",
+    "uvicorn": "nicegui",  # brings it
     "yaml": "pyyaml",
 }
 
@@ -78,7 +83,9 @@ def test_everything_that_is_imported_is_asked_for():
         runpy.run_path(str(ROOT / "setup.py"))
     settings = setup.call_args.kwargs
     extras = settings["extras_require"]
-    asked = {*settings["install_requires"], *extras["import"], *extras["serving"]}
+    asked = {*settings["install_requires"]}.union(
+        *(lines for extra, lines in extras.items() if extra != "dev")
+    )
     names = {re.match(r"[\w-]+", line)[0] for line in asked}
     files = (ROOT / "keras_retinanet").rglob("*.py")
     modules = {module for file in files for module in imported(file)}

@@ -11,12 +11,20 @@ from absl import flags
 from keras_retinanet.commands import common
 from keras_retinanet.config import DataConfig, load_config
 from keras_retinanet.data.check import FATAL, Finding, read_part
+from keras_retinanet.data.coverage import FIXED_ANCHORS
 from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.fix import (
+    LISTED,
+    check_absent,
+    mend_lines,
+    with_sound_classes,
+    write_fixed,
+)
 from keras_retinanet.data.formats import DataSource
-from keras_retinanet.data.report import make_report, report_lines
+from keras_retinanet.data.report import Report, make_report, report_lines
 from keras_retinanet.evaluation.data_page import write_page
 from keras_retinanet.files import write_json
-from keras_retinanet.training.build import anchors_and_padding, has_val, load_part
+from keras_retinanet.training.build import geometry, has_val, load_part
 
 USAGE = """Lists every fault of a data set, and says how well the anchors fit its objects.
 
@@ -25,7 +33,11 @@ USAGE = """Lists every fault of a data set, and says how well the anchors fit it
 
 Words are settings, the same as for retinanet-train; the flags that name a data set are its training
 part, and data.val.annotations=... is checked with it. Ends with 1 if training would refuse the
-data; docs/data_faults.md says what it does about each fault."""
+data; docs/data_faults.md says what it does about each fault.
+
+  retinanet-check --annotations train.json --images images --fix mended
+
+writes a copy without the faults: a folder for each part, and the list of all that was mended."""
 
 FLAGS = common.new_flags()
 common.define_data(FLAGS, default=" Default: data.train of the settings.")
@@ -37,30 +49,48 @@ flags.DEFINE_string("html", None, "Page to write, with plots and examples.", fla
 flags.DEFINE_bool(
     "fit_anchors", False, "Propose anchors that fit the objects better.", flag_values=FLAGS
 )
+flags.DEFINE_string(
+    "fix", None, "Folder for a mended copy, in COCO's format; images are linked.", flag_values=FLAGS
+)
 
 
 def main(overrides: list[str]) -> int:
     config = load_config(FLAGS.config, [*_named(), *overrides])
-    anchors, _ = anchors_and_padding(config.model)
+    shape = geometry(config.model)
+    if FLAGS.fix:
+        check_absent(pathlib.Path(FLAGS.fix))
     parts, findings = _read(config.data)
     total = sum(map(len, parts.values()))
     with tqdm.tqdm(total=total, unit="image", disable=None) as bar:
         report = make_report(
             parts,
             findings,
-            anchors,
+            shape.anchors,
             config.data.min_side,
             config.data.max_side,
-            fit=FLAGS.fit_anchors,
+            stretch=config.data.stretch,
+            fit=FLAGS.fit_anchors and not shape.are_anchors_fixed,
             progress=bar.update,
         )
     for line in report_lines(report):
         print(line)
+    if FLAGS.fit_anchors and shape.are_anchors_fixed:
+        print(f"no anchors proposed. {FIXED_ANCHORS}")
     if FLAGS.json:
         write_json(pathlib.Path(FLAGS.json), report.as_dict(), indent=1)
     if FLAGS.html:
         write_page(pathlib.Path(FLAGS.html), report)
+    if FLAGS.fix:
+        _fix(report, pathlib.Path(FLAGS.fix))
+        return 0
     return 1 if report.has_errors else 0
+
+
+def _fix(report: Report, output: pathlib.Path) -> None:
+    words = write_fixed(report.parts, report.findings, output)
+    count = len(mend_lines(report.findings))
+    print(f"mended {count} records, listed in {output / LISTED}; train on the copy with")
+    print(f"  {' '.join(words)}")
 
 
 def _named() -> list[str]:
@@ -79,7 +109,7 @@ def _named() -> list[str]:
 
 
 def _read(data: DataConfig) -> tuple[dict[str, DetectionDataset], list[Finding]]:
-    """The parts that can be read, and what is wrong with the others."""
+    """The parts that can be read, without their faulty records, and what is wrong with these."""
     parts: dict[str, DetectionDataset] = {}
     findings: list[Finding] = []
     for which in ("train", "val") if has_val(data) else ("train",):
@@ -90,8 +120,10 @@ def _read(data: DataConfig) -> tuple[dict[str, DetectionDataset], list[Finding]]
             continue
         if known is not None and dataset.categories != known:
             text = f"{dataset.name} has other categories than {parts['train'].name}"
+            if others := sorted({c.name for c in dataset.categories} - {c.name for c in known}):
+                text += f", which has no {', '.join(others)}"
             findings.append(Finding(FATAL, "other classes than in training", which, text))
-        parts[which] = dataset
+        parts[which] = with_sound_classes(dataset, known)
     return parts, findings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import flags, logging
 
+from keras_retinanet.config import ConfigError
 from keras_retinanet.data.formats import FORMATS, DataSource
 from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.training.build import device_names
@@ -57,6 +59,30 @@ def define_data(values: flags.FlagValues, *, default: str = "") -> None:
     )
 
 
+def define_beam(values: flags.FlagValues) -> None:
+    """The flags that let Apache Beam do the work."""
+    flags.DEFINE_string(
+        "beam_runner",
+        None,
+        "Do the work on Apache Beam, with this runner: DirectRunner, FlinkRunner, DataflowRunner.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "beam_options",
+        "",
+        "Further options of the pipeline in one word: '--flink_master=host:8081 --parallelism=8'.",
+        flag_values=values,
+    )
+
+
+def beam_options(values: flags.FlagValues) -> tuple[str, ...] | None:
+    """The options of the pipeline that the flags of `define_beam` ask for; None for none."""
+    runner, options = values["beam_runner"].value, values["beam_options"].value
+    if runner is None and options:
+        raise ConfigError("--beam_options goes with --beam_runner")
+    return None if runner is None else (f"--runner={runner}", *shlex.split(options))
+
+
 def data_source(values: flags.FlagValues) -> DataSource | None:
     """What the flags of `define_data` name; None if that is nothing."""
     named = {field.name: values[field.name].value for field in dataclasses.fields(DataSource)}
@@ -67,8 +93,13 @@ def data_source(values: flags.FlagValues) -> DataSource | None:
 def load_model_here(path: str | os.PathLike) -> RetinaNet:
     """The model that --model names, see `training.run_folder.load_model`; says what it runs on."""
     model = load_model(path)
-    print(f"devices: {', '.join(device_names())}; precision {model.precision}")
+    print_devices(model)
     return model
+
+
+def print_devices(model: RetinaNet) -> None:
+    """Says what a model runs on."""
+    print(f"devices: {', '.join(device_names())}; precision {model.precision}")
 
 
 def spell_flag(field: str) -> str:

@@ -11,11 +11,13 @@ from keras_retinanet.config import ConfigError
 from keras_retinanet.data.convert import WRITERS, convert
 from keras_retinanet.data.dataset import DataError
 from keras_retinanet.data.formats import read_dataset
+from keras_retinanet.data.shards import Sharding
 
 USAGE = """Writes a data set, images included, into a new folder in another format.
 
   retinanet-convert --annotations data.yaml --split train --to coco --output_dir converted
   retinanet-convert --annotations train.json --images images --to tfrecord --output_dir shards
+  retinanet-convert --annotations train.json --images images --to tfds --output_dir D --shards 64
   retinanet-convert --name voc/2012 --split train --to yolo --output_dir voc
 
 Image files are linked, not copied, where the file system allows it."""
@@ -24,6 +26,21 @@ FLAGS = common.new_flags()
 common.define_data(FLAGS)
 flags.DEFINE_enum("to", None, list(WRITERS), "The format to write.", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "The folder to write, new or empty.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "shards",
+    None,
+    "Files that tfrecord and tfds are written in; by default one to 1,000 images.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "processes",
+    None,
+    "Processes that write shards; by default one to each core. What is written is the same.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+common.define_beam(FLAGS)
 
 
 def main(words: list[str]) -> int:
@@ -33,7 +50,10 @@ def main(words: list[str]) -> int:
     if source is None:
         raise DataError("name the data set to convert: --annotations, or --name and --split")
     dataset = read_dataset(source, spell=common.spell_flag)
-    written, notes = convert(dataset, FLAGS.to, FLAGS.output_dir)
+    sharding: Sharding | None = Sharding(FLAGS.shards, FLAGS.processes, common.beam_options(FLAGS))
+    if sharding == Sharding():
+        sharding = None
+    written, notes = convert(dataset, FLAGS.to, FLAGS.output_dir, sharding)
     for note in (*dataset.notes, *notes):
         print(note)
     print(

@@ -15,7 +15,7 @@ from keras_retinanet.data.image_faults import undecodable_named
 from keras_retinanet.data.pipeline import training_batches
 from keras_retinanet.evaluation.training_view import draw_targets, training_anchors
 from keras_retinanet.files import write_atomically
-from keras_retinanet.training.build import anchors_and_padding, augment_settings, load_datasets
+from keras_retinanet.training.build import augment_settings, geometry, load_datasets
 
 USAGE = """Draws training pictures as the model will see them: resized, varied, with their boxes.
 
@@ -37,7 +37,7 @@ def main(overrides: list[str]) -> int:
     train, _, notes = load_datasets(config.data, config.train.seed)
     for note in notes:
         print(note)
-    anchors, padding_color = anchors_and_padding(config.model)
+    anchors, padding_color, _ = geometry(config.model)
     output = pathlib.Path(FLAGS.output_dir)
     objects = missed = 0
     for number, (images, targets) in enumerate(_pictures(config, train, padding_color)):

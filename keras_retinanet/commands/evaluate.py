@@ -59,7 +59,7 @@ def main(words: list[str]) -> int:
 
 def _dataset(folder: pathlib.Path, model: RetinaNet) -> DetectionDataset:
     if (source := common.data_source(FLAGS)) is not None:
-        known = [Category(id_, name) for id_, name in model.categories]
+        known = [Category(*category) for category in model.categories]
         return read_dataset(source, known, common.spell_flag)
     run = RunFolder(folder)
     if not run.config.is_file():

@@ -1,12 +1,13 @@
-"""retinanet-predict: draws what a model sees in your images."""
+"""retinanet-predict: what a model sees in your images, drawn and as a file of results."""
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tqdm
 from absl import flags
@@ -15,28 +16,32 @@ from PIL import Image
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError
 from keras_retinanet.data.dataset import DataError
-from keras_retinanet.data.image_faults import undecodable_named
-from keras_retinanet.data.images import IMAGE_SUFFIXES, decode_image, read_header
+from keras_retinanet.data.image_list import ListedImage, list_images, read_listed
+from keras_retinanet.data.images import decode_image
 from keras_retinanet.evaluation.drawing import draw_detections
-from keras_retinanet.export.client import ServerModel
-from keras_retinanet.export.session import read_labels
-from keras_retinanet.files import write_atomically, write_json
-from keras_retinanet.models.inference import Detections, detect_dataset
-from keras_retinanet.models.retinanet import RetinaNet
+from keras_retinanet.files import write_atomically
+from keras_retinanet.offline import job, outputs
+from keras_retinanet.offline.detectors import Detector, Found, ModelDetector
+from keras_retinanet.offline.model_source import ModelSource
+from keras_retinanet.offline.parts import Parts
 
-USAGE = """Draws the detections of a model and writes them as COCO results.
+USAGE = """Draws the detections of a model and writes them as COCO results or as a Parquet table.
 
   retinanet-predict --model run --output_dir seen photo.jpg holiday/
+  retinanet-predict --model run --output_dir seen --nodraw --format parquet 'photos/**/*.jpg'
+  retinanet-predict --model served/detector/1 --output_dir seen shards/ gs://bucket/more
   retinanet-predict --server http://localhost:8501/v1/models/detector --output_dir seen photo.jpg
 
-Images are JPEG, PNG, GIF or BMP files, or folders that are searched for them."""
-
-_IMAGES = "images.json"
-
-Categories = Sequence[tuple[int, str]]
+Images are JPEG, PNG, GIF or BMP files, TFRecord files of them, folders that are searched for both,
+or patterns. After a kill the same command goes on where it was."""
 
 FLAGS = common.new_flags()
-common.define_model(FLAGS)
+flags.DEFINE_string(
+    "model",
+    None,
+    "Run folder (its best.keras, else last.keras), .keras file, or exported version.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "server",
     None,
@@ -49,70 +54,91 @@ flags.DEFINE_string(
     "With --server: the assets/labels.txt of the export, for the names of the categories.",
     flag_values=FLAGS,
 )
-flags.DEFINE_string("output_dir", None, "Where pictures and detections.json go.", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "Where pictures and results go.", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "format",
+    "coco",
+    list(outputs.WRITERS),
+    "detections.json as COCO results, or detections.parquet.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool("draw", True, "Draw a picture of each image.", flag_values=FLAGS)
 flags.DEFINE_float(
     "score_threshold",
     0.3,
-    "Lowest score to draw; detections.json holds all that the model reports.",
+    "Lowest score to draw; the results hold all that the model reports.",
     lower_bound=0.0,
     upper_bound=1.0,
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "batch_size",
+    None,
+    "Images of one shape that run together; by default 2 megapixels on a CPU, 16 on a GPU.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+common.define_beam(FLAGS)
 
 
 def main(words: list[str]) -> int:
-    files = find_images(words)
-    model = _model()
+    beam = common.beam_options(FLAGS)
+    if beam is not None and FLAGS.draw:
+        raise ConfigError("Apache Beam draws no pictures; say --nodraw")
+    source = _source()
+    images = list_images(words)
+    detector = None if beam is not None else _load(source)
     output = pathlib.Path(FLAGS.output_dir)
-    for file in files:
-        read_header(file)
-    targets = find_targets(files, output)
-    results: dict[int, list[dict]] = {}
-    stream = model.detect(files) if isinstance(model, ServerModel) else _detect(model, files)
-    for index, found in tqdm.tqdm(stream, total=len(files), unit="image", disable=None):
-        if not results:
-            _begin(output, files)
-        results[index] = _as_coco(index + 1, found, model.categories)
-        _draw(files[index], targets[index], found, model.categories)
-    write_json(
-        output / "detections.json", [row for index in range(len(files)) for row in results[index]]
-    )
-    count = sum(map(len, results.values()))
-    print(f"{count} detections in {len(files)} images; pictures and detections.json in {output}")
+    each: Callable[[Found], None] = _ignore
+    if FLAGS.draw and detector is not None:
+        each = functools.partial(_draw, images, find_targets(images, output), detector)
+    parts = Parts(output, images, _settings(source))
+    parts.begin()
+    numbers = parts.missing()
+    done = len(images) - sum(len(parts.ranges[number]) for number in numbers)
+    if done:
+        print(f"going on after {done} of {len(images)} images")
+    if detector is not None:
+        steps = job.run_parts(detector, images, parts, numbers, each)
+        with tqdm.tqdm(total=len(images), initial=done, unit="image", disable=None) as bar:
+            for count in steps:
+                bar.update(count)
+    else:
+        job.run_on_beam(source, images, parts, numbers, beam or ())
+    summary = job.finish(parts, FLAGS.format)
+    made = "pictures and results" if FLAGS.draw else "results"
+    print(f"{summary.detections} detections in {len(images)} images; {made} in {output}")
+    if summary.faults.count == 1:
+        raise DataError(summary.faults.lines[0])
+    summary.faults.raise_if_any()
     return 0
 
 
-def _model() -> RetinaNet | ServerModel:
+def _source() -> ModelSource:
     if (FLAGS.model is None) == (FLAGS.server is None):
         raise ConfigError("one of --model and --server is needed")
     if FLAGS.labels and FLAGS.server is None:
         raise ConfigError("--labels goes with --server; a model of --model knows its categories")
-    if FLAGS.server is None:
-        return common.load_model_here(FLAGS.model)
-    return ServerModel(FLAGS.server, read_labels(FLAGS.labels) if FLAGS.labels else {})
+    return ModelSource(FLAGS.model, FLAGS.server, FLAGS.labels, FLAGS.batch_size)
 
 
-def find_images(words: Sequence[str]) -> list[pathlib.Path]:
-    """The image files that `words` name, those in folders sorted by name.
-
-    Raises:
-        DataError: if there are none, or a word names nothing.
-    """
-    files: list[pathlib.Path] = []
-    for word in words:
-        path = pathlib.Path(word)
-        if path.is_dir():
-            files += sorted(f for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
-        elif path.exists():
-            files.append(path)
-        else:
-            raise DataError(f"there is no file or folder {word}")
-    if not files:
-        raise DataError("no image is named, or the folders hold none (JPEG, PNG, GIF, BMP)")
-    return files
+def _load(source: ModelSource) -> Detector:
+    detector = source.load()
+    if isinstance(detector, ModelDetector):
+        common.print_devices(detector.model)
+    return detector
 
 
-def find_targets(files: Sequence[pathlib.Path], output: pathlib.Path) -> list[pathlib.Path]:
+def _settings(source: ModelSource) -> dict[str, Any]:
+    """What the results depend on beside the images, as a resumed job must have it again."""
+    return {
+        **source.contents(),
+        "--draw": FLAGS.draw,
+        "--score_threshold": FLAGS.score_threshold if FLAGS.draw else None,
+    }
+
+
+def find_targets(images: Sequence[ListedImage], output: pathlib.Path) -> list[pathlib.Path]:
     """Where the picture of each image goes, a JPEG file in `output` of its own name.
 
     With the image's place in the name where several share one.
@@ -121,71 +147,43 @@ def find_targets(files: Sequence[pathlib.Path], output: pathlib.Path) -> list[pa
         DataError: if a picture would replace one of the images, or any file that is not there from
             an earlier call.
     """
-    names = [file.stem for file in files]
+    names = [image.stem for image in images]
     # Two names that differ in capitals are one on some file systems.
     shared = Counter(name.casefold() for name in names)
     if max(shared.values()) > 1:
         placed = [f"{name}-{place}" for place, name in enumerate(names, start=1)]
         chosen = [p if shared[n.casefold()] > 1 else n for n, p in zip(names, placed, strict=True)]
-        is_clear = len({name.casefold() for name in chosen}) == len(files)
+        is_clear = len({name.casefold() for name in chosen}) == len(images)
         names = chosen if is_clear else placed
     targets = [output / f"{name}.jpg" for name in names]
-    images = {file.resolve() for file in files}
-    is_ours = (output / _IMAGES).is_file()
-    for file, target in zip(files, targets, strict=True):
-        if target.resolve() in images or (target.exists() and not is_ours):
+    sources = {pathlib.Path(image.path).resolve() for image in images}
+    is_ours = (output / "images.json").is_file() or (output / ".parts").is_dir()
+    for image, target in zip(images, targets, strict=True):
+        if target.resolve() in sources or (target.exists() and not is_ours):
             raise DataError(
-                f"the picture of {file} would replace the file {target}; name another --output_dir"
+                f"the picture of {image} would replace the file {target}; name another --output_dir"
             )
     return targets
 
 
-def _begin(output: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
-    """Makes the folder and writes which images it is about, by which it is known again."""
-    output.mkdir(parents=True, exist_ok=True)
-    rows = [{"id": place, "file_name": str(file)} for place, file in enumerate(files, start=1)]
-    write_json(output / _IMAGES, rows, indent=1)
-
-
-def _detect(model: RetinaNet, files: Sequence[pathlib.Path]) -> Iterator[tuple[int, Detections]]:
-    with undecodable_named([str(file) for file in files]):
-        yield from detect_dataset(model, _stream(files))
-
-
-def _stream(files: Sequence[pathlib.Path]) -> tf.data.Dataset:
-    paths = tf.data.Dataset.from_tensor_slices([str(file) for file in files])
-    return paths.enumerate().map(
-        lambda index, path: (index, decode_image(tf.io.read_file(path))),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-
-
-def _as_coco(image_id: int, found: Detections, categories: Categories) -> list[dict]:
-    ids = [id_ for id_, _ in categories]
-    corners = found["boxes"].astype(float)
-    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-    return [
-        {
-            "image_id": image_id,
-            "category_id": ids[label],
-            "bbox": box.tolist(),
-            "score": float(score),
-        }
-        for box, score, label in zip(boxes, found["scores"], found["labels"], strict=True)
-    ]
+def _ignore(_: Found) -> None:
+    """For results that are not drawn."""
 
 
 def _draw(
-    file: pathlib.Path, target: pathlib.Path, found: Detections, categories: Categories
+    images: Sequence[ListedImage],
+    targets: Sequence[pathlib.Path],
+    detector: Detector,
+    found: Found,
 ) -> None:
-    with undecodable_named([str(file)]):  # a server may have read what we cannot
-        image = decode_image(tf.io.read_file(str(file))).numpy()
+    _, encoded = read_listed(images[found.place])
     shown = {
-        name: values[found["scores"] >= FLAGS.score_threshold] for name, values in found.items()
+        name: values[found.detections["scores"] >= FLAGS.score_threshold]
+        for name, values in found.detections.items()
     }
-    names = [name for _, name in categories]
-    picture = draw_detections(image, names=names, **shown)
-    with write_atomically(target) as temporary:
+    names = [name for _, name in detector.categories]
+    picture = draw_detections(decode_image(tf.constant(encoded)).numpy(), names=names, **shown)
+    with write_atomically(targets[found.place]) as temporary:
         Image.fromarray(picture).save(temporary, quality=92)
 
 

@@ -10,6 +10,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -21,8 +22,9 @@ from keras_retinanet.data.images import read_header
 # Formats write two decimals, so x + width may be off by twice half a hundredth; in pixels.
 ROUNDING = 0.0101
 
-# Reading a header is waiting for the disk, most of all for one on the network.
-_THREADS = 16
+# Reading a header is waiting for the disk, most of all for one on the network: threads read once
+# a chunk of them has taken this many times its CPU time.
+_THREADS, _CHUNK, _WAITING = 16, 64, 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +133,7 @@ def read_pictures(records: Sequence[ImageRecord], folder: str, faults: Faults) -
     for row in repeats(paths):
         problem = f"{records[row].file}: another image record has this file too; merge the records"
         faults.add(_prefix(records[row]) + problem)
+        frames[row] = _Frame(0, 0, True)
     sides = np.array([(frame.width, frame.height) for frame in frames], np.int32)
     return Pictures(records, sides, np.array([frame.apply_exif for frame in frames], bool))
 
@@ -140,21 +143,30 @@ def _prefix(record: ImageRecord) -> str:
 
 
 def _read_frames(records: Sequence[ImageRecord]) -> list[_Frame | DataError]:
-    def read(chunk: Sequence[ImageRecord]) -> list[_Frame | DataError]:
-        results: list[_Frame | DataError] = []
-        for record in chunk:
-            try:
-                results.append(_read_frame(record))
-            except DataError as error:
-                results.append(error)
-        return results
-
-    size = 64  # a header alone takes less time than handing it to a thread
-    chunks = [records[start : start + size] for start in range(0, len(records), size)]
-    if len(chunks) == 1:
-        return read(chunks[0])
+    """By threads from where more time goes into waiting than into reading, one by one until then:
+    the headers of files in memory take half the time so."""
+    results: list[_Frame | DataError] = []
+    is_waiting = False
+    while len(results) < len(records) and not is_waiting:
+        start, worked = time.perf_counter(), time.thread_time()
+        results += _read_chunk(records[len(results) : len(results) + _CHUNK])
+        worked = time.thread_time() - worked
+        is_waiting = time.perf_counter() - start > _WAITING * worked
+    rest = range(len(results), len(records), _CHUNK)
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        return [result for results in pool.map(read, chunks) for result in results]
+        for chunk in pool.map(lambda start: _read_chunk(records[start : start + _CHUNK]), rest):
+            results += chunk
+    return results
+
+
+def _read_chunk(records: Sequence[ImageRecord]) -> list[_Frame | DataError]:
+    results: list[_Frame | DataError] = []
+    for record in records:
+        try:
+            results.append(_read_frame(record))
+        except DataError as error:
+            results.append(error)
+    return results
 
 
 def _read_frame(record: ImageRecord) -> _Frame:
@@ -196,10 +208,14 @@ def assemble(
     """The data set of some records: boxes judged and clipped, annotations in image order.
 
     Raises:
-        DataError: with all of `faults`, to which the boxes outside their images are added.
+        DataError: with all of `faults`, to which the boxes outside their images are added; inside
+            `dataset.faulty_records_left_out` only if no image is left.
     """
-    _check_inside(objects, pictures, faults)
-    faults.raise_if_any()
+    is_outside = _check_inside(objects, pictures, faults)
+    if faults.are_left_out():
+        pictures, objects = _sound(source, pictures, objects, is_outside)
+    else:
+        faults.raise_if_any()
     corners = np.concatenate([objects.xywh[:, :2], objects.xywh[:, :2] + objects.xywh[:, 2:]], 1)
     sides = np.tile(pictures.sides[objects.image_of], 2)
     boxes = np.clip(corners, 0, sides).astype(np.float32)
@@ -242,8 +258,34 @@ def assemble(
     )
 
 
-def _check_inside(objects: Objects, pictures: Pictures, faults: Faults) -> None:
-    """Notes a fault for every box that lies wholly outside its image."""
+def _sound(
+    source: str, pictures: Pictures, objects: Objects, is_outside: np.ndarray
+) -> tuple[Pictures, Objects]:
+    """The records without a fault; of images that share a file or an id, the first."""
+    records = pictures.records
+    with_sides = np.flatnonzero((pictures.sides > 0).all(axis=1))
+    images = np.setdiff1d(with_sides, repeats([record.id for record in records]))
+    if not len(images):
+        raise DataError(f"{source}: no image is left without a fault")
+    is_sound = np.isin(objects.image_of, images) & (objects.labels >= 0) & ~is_outside
+    rows = np.flatnonzero(is_sound)
+    return Pictures(
+        [records[image] for image in images.tolist()],
+        pictures.sides[images],
+        pictures.apply_exif[images],
+    ), Objects(
+        image_of=np.searchsorted(images, objects.image_of[rows]),
+        labels=objects.labels[rows],
+        category_ids=objects.category_ids[rows],
+        xywh=objects.xywh[rows],
+        areas=objects.areas[rows],
+        is_crowd=objects.is_crowd[rows],
+        describe=lambda row: objects.describe(int(rows[row])),
+    )
+
+
+def _check_inside(objects: Objects, pictures: Pictures, faults: Faults) -> np.ndarray:
+    """bool [t], whether a box lies wholly outside its image, of each of which a fault is noted."""
     placed = np.flatnonzero(objects.image_of >= 0)
     sides, xywh = pictures.sides[objects.image_of[placed]], objects.xywh[placed]
     start, end = xywh[:, :2], xywh[:, :2] + xywh[:, 2:]
@@ -251,13 +293,15 @@ def _check_inside(objects: Objects, pictures: Pictures, faults: Faults) -> None:
     is_empty = (start == end).any(axis=1, keepdims=True)
     is_outside = np.where(is_empty, (start > sides) | (end < 0), (start >= sides) | (end <= 0))
     is_known = (sides > 0).all(axis=1)
+    rows = placed[is_outside.any(axis=1) & is_known]
     faults.add_rows(
-        placed[is_outside.any(axis=1) & is_known],
+        rows,
         lambda row: (
             f"{objects.describe(row)}: the box lies wholly outside its image "
             f"({pictures.describe(objects.image_of[row])}); correct or remove it"
         ),
     )
+    return np.isin(np.arange(len(objects.image_of)), rows)
 
 
 def _note(kind: str, is_kind: np.ndarray, describe: Callable[[int], str]) -> Iterator[str]:

@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.data.assemble import ROUNDING
-from keras_retinanet.data.coverage import NEGATIVE_IOU, TrainedObjects
+from keras_retinanet.data.coverage import TrainedObjects
 from keras_retinanet.data.dataset import (
     DataError,
     DetectionDataset,
     all_faults_listed,
+    faulty_records_left_out,
 )
 from keras_retinanet.data.image_faults import decoding_fault
 from keras_retinanet.data.images import read_header
+from keras_retinanet.geometry.matching import NEGATIVE_IOU
 
 # A box with a shorter side than this, in pixels at the trained size, is tiny: half a cell of P3.
 TINY_SIDE = 4.0
@@ -62,15 +64,22 @@ class Finding:
 def read_part(
     part: str, read: Callable[[], DetectionDataset]
 ) -> tuple[DetectionDataset | None, list[Finding]]:
-    """Reads a part of a data set; what keeps it from being read becomes findings, one each."""
-    try:
-        with all_faults_listed():
-            return read(), []
-    except DataError as error:
-        # Half a surrogate pair, which JSON can hold, could not be printed.
-        text = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
-        first, *rest = text.split("\n  ")
-        return None, [Finding(FATAL, "cannot be read", part, line) for line in rest or [first]]
+    """Reads a part of a data set without its faulty records, each of which becomes a finding.
+
+    The data set is None if nothing can be read, and the findings say why.
+    """
+    dataset, lines = None, []
+    with all_faults_listed(), faulty_records_left_out() as left_out:
+        try:
+            dataset = read()
+        except DataError as error:
+            first, *rest = str(error).split("\n  ")
+            lines = rest or [first]
+    # Half a surrogate pair, which JSON can hold, could not be printed.
+    lines = [
+        line.encode("utf-8", "backslashreplace").decode("utf-8") for line in (*left_out, *lines)
+    ]
+    return dataset, [Finding(FATAL, "cannot be read", part, line) for line in lines]
 
 
 def check_part(
@@ -78,20 +87,31 @@ def check_part(
 ) -> Iterator[Finding]:
     """All findings on the records of a part that could be read; images are not decoded.
 
+    Of the kinds that go by a measure, the worst come first.
+
     Args:
         part: "train" or "val".
         dataset: the part.
         objects: what is trained on of it.
         iou: float64 [t], the best IoU of any anchor with each of `objects`.
     """
+    if part == "train" and not len(objects.rows):
+        text = f"{dataset.name}: nothing in its {len(dataset)} images is an object to train on"
+        yield Finding(FATAL, "no object to train on", part, text)
     yield from _mended(part, dataset)
     yield from _odd_boxes(part, dataset, objects)
     kind = "object that no anchor fits"
-    yield from _on_rows(NOTED, kind, part, dataset, objects.rows[iou < NEGATIVE_IOU])
+    yield from _on_rows(NOTED, kind, part, dataset, _lowest(objects.rows, iou, NEGATIVE_IOU))
     yield from _repeated_boxes(part, dataset)
     yield from _contradictions(part, dataset)
     yield from _classes(part, dataset)
     yield from _images(part, dataset)
+
+
+def _lowest(rows: np.ndarray, values: np.ndarray, limit: float) -> np.ndarray:
+    """Those of `rows` [t] whose values [t] are below a limit, the lowest first."""
+    order = np.argsort(values, kind="stable")
+    return rows[order[values[order] < limit]]
 
 
 class _Describer:
@@ -133,15 +153,16 @@ def _mended(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
     corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     sides = np.tile(np.repeat(dataset.sizes, np.diff(dataset.row_splits), axis=0)[:, ::-1], 2)
     is_empty = dataset.labels < 0
-    is_over = (np.maximum(-corners, corners - sides) > ROUNDING).any(axis=1) & ~is_empty
-    yield from _on_rows(MENDED, "overhanging box", part, dataset, np.flatnonzero(is_over))
+    over = np.where(is_empty[:, None], 0.0, np.maximum(-corners, corners - sides)).max(axis=1)
+    rows = _lowest(np.arange(len(over)), -over, -ROUNDING)
+    yield from _on_rows(MENDED, "overhanging box", part, dataset, rows)
     yield from _on_rows(MENDED, "empty box", part, dataset, np.flatnonzero(is_empty))
 
 
 def _odd_boxes(part: str, dataset: DetectionDataset, objects: TrainedObjects) -> Iterator[Finding]:
-    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
-    is_tiny = sides.min(axis=1, initial=np.inf) < TINY_SIDE
-    yield from _on_rows(NOTED, "tiny box", part, dataset, objects.rows[is_tiny])
+    sides = (objects.boxes[:, 2:] - objects.boxes[:, :2]).min(axis=1, initial=np.inf)
+    rows = _lowest(objects.rows, sides, TINY_SIDE)
+    yield from _on_rows(NOTED, "tiny box", part, dataset, rows)
     boxes = dataset.boxes[objects.rows].astype(np.float64)
     areas = np.repeat(dataset.sizes.astype(np.int64).prod(axis=1), np.diff(dataset.row_splits))
     shares = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / areas[objects.rows]

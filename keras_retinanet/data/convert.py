@@ -19,8 +19,12 @@ from keras_retinanet.data.images import IMAGE_SUFFIXES, read_header
 from keras_retinanet.data.kitti import write_kitti
 from keras_retinanet.data.labelme import write_labelme
 from keras_retinanet.data.open_images import write_open_images
-from keras_retinanet.data.tfrecord_writer import image_bytes, write_tfrecord
+from keras_retinanet.data.shards import Sharding
+from keras_retinanet.data.tfds_writer import NAME, SPLIT, VERSION, write_tfds
+from keras_retinanet.data.tfrecord_writer import write_tfrecord
+from keras_retinanet.data.upright import turned_boxes
 from keras_retinanet.data.voc import write_voc
+from keras_retinanet.data.written import image_bytes
 from keras_retinanet.data.yolo import write_yolo
 from keras_retinanet.files import write_atomically
 
@@ -34,11 +38,13 @@ class Writer:
             differ) and the folder; writes the annotations, and returns lines on what it could not.
         images: the subfolder for the images; None for a format that holds them itself.
         source: where `read_dataset` finds what was written, from that folder on.
+        has_shards: whether `write` takes a `Sharding`, too.
     """
 
-    write: Callable[[DetectionDataset, Sequence[str], pathlib.Path], list[str]]
+    write: Callable[..., list[str]]
     images: str | None
     source: DataSource
+    has_shards: bool = False
 
 
 WRITERS: dict[str, Writer] = {
@@ -77,13 +83,25 @@ WRITERS: dict[str, Writer] = {
         write_labelme, ".", DataSource("labelme", annotations=".", classes="classes.csv")
     ),
     "tfrecord": Writer(
-        write_tfrecord, None, DataSource("tfrecord", annotations=".", classes="label_map.pbtxt")
+        write_tfrecord,
+        None,
+        DataSource("tfrecord", annotations=".", classes="label_map.pbtxt"),
+        has_shards=True,
+    ),
+    "tfds": Writer(
+        write_tfds,
+        None,
+        DataSource("tfds", name=f"{NAME}/{VERSION}", split=SPLIT),
+        has_shards=True,
     ),
 }
 
 
 def convert(
-    dataset: DetectionDataset, to: str, output: str | os.PathLike[str]
+    dataset: DetectionDataset,
+    to: str,
+    output: str | os.PathLike[str],
+    sharding: Sharding | None = None,
 ) -> tuple[DataSource, list[str]]:
     """Writes a data set, images included, into a new folder.
 
@@ -95,12 +113,14 @@ def convert(
         dataset: what to write.
         to: a key of `WRITERS`.
         output: the folder, which must not exist or be empty.
+        sharding: for formats of shards only.
 
     Returns:
         Where `read_dataset` finds it, and lines on what the format could not hold.
 
     Raises:
-        DataError: if the format cannot hold the name of a class; nothing is written then.
+        DataError: if the format cannot hold the name of a class, or has no shards; nothing is
+            written then.
         OSError: if the folder cannot be written.
     """
     output = pathlib.Path(output)
@@ -112,15 +132,18 @@ def convert(
                 f"the class {show(category.name)} has unprintable characters; rename it"
             )
     writer, names = WRITERS[to], image_names(dataset)
+    if sharding is not None and not writer.has_shards:
+        raise DataError(f"the format {to} has no shards; leave their number and processes out")
+    extra = (sharding or Sharding(),) if writer.has_shards else ()
     output.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(output) as folder:
         folder.mkdir()
         if writer.images is not None:
             _place_images(dataset, names, folder / writer.images)
-        notes = writer.write(mended(dataset), names, folder)
+        notes = writer.write(mended(dataset), names, folder, *extra)
     paths = {
         field: os.path.normpath(output / path)
-        for field in ("annotations", "images", "classes")
+        for field in ("annotations", "images", "classes", "name")
         if (path := getattr(writer.source, field)) is not None
     }
     return dataclasses.replace(writer.source, **paths), notes
@@ -141,7 +164,7 @@ def mended(dataset: DetectionDataset) -> DetectionDataset:
         encoded = None if dataset.encoded is None else dataset.encoded[index]
         orientation = read_header(dataset.files[index], encoded).exif_orientation
         rows = dataset.rows(int(index))
-        corners[rows] = upright_boxes(corners[rows], dataset.sizes[index], orientation)
+        corners[rows] = turned_boxes(corners[rows], dataset.sizes[index], orientation)
         sizes[index] = sizes[index][:: -1 if orientation > 4 else 1]
     kept = dataset.labels >= 0
     return dataclasses.replace(
@@ -158,25 +181,6 @@ def mended(dataset: DetectionDataset) -> DetectionDataset:
         areas=dataset.areas[kept],
         category_ids=dataset.category_ids[kept],
     )
-
-
-def upright_boxes(corners: np.ndarray, size: np.ndarray, orientation: int) -> np.ndarray:
-    """Boxes on a stored image, taken along when it is turned upright by its EXIF orientation.
-
-    Args:
-        corners: [M, 4], xyxy in pixels.
-        size: height and width of the stored image.
-        orientation: 1 to 8; 5 to 8 exchange the sides.
-    """
-    x_min, y_min, x_max, y_max = corners.T
-    height, width = size
-    if orientation in (2, 3, 7, 8):  # the right edge becomes the left, or the top, one
-        x_min, x_max = width - x_max, width - x_min
-    if orientation in (3, 4, 6, 7):
-        y_min, y_max = height - y_max, height - y_min
-    if orientation > 4:
-        x_min, y_min, x_max, y_max = y_min, x_min, y_max, x_max
-    return np.stack([x_min, y_min, x_max, y_max], axis=1)
 
 
 def image_names(dataset: DetectionDataset) -> list[str]:

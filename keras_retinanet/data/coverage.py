@@ -9,13 +9,13 @@ import numpy as np
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.resize import padded_size, resized_size
 from keras_retinanet.geometry.anchors import cell_anchors
+from keras_retinanet.geometry.matching import NEGATIVE_IOU, POSITIVE_IOU
 from keras_retinanet.layers.anchors import AnchorSettings
-
-# From this IoU on an anchor is trained to find an object; below the other it is background.
-POSITIVE_IOU, NEGATIVE_IOU = 0.5, 0.4
 
 # Training warns if a smaller share of the objects reaches `POSITIVE_IOU`.
 LOWEST_SHARE = 0.98
+
+FIXED_ANCHORS = "The anchors are those of model.weights, which fixes them"
 
 # COCO's size classes, in square pixels of the original image.
 _SIZE_LIMITS = (32.0**2, 96.0**2)
@@ -40,10 +40,12 @@ class TrainedObjects:
     canvas: np.ndarray
 
 
-def trained_objects(dataset: DetectionDataset, min_side: int, max_side: int) -> TrainedObjects:
+def trained_objects(
+    dataset: DetectionDataset, min_side: int, max_side: int, *, stretch: bool = False
+) -> TrainedObjects:
     """The objects of a data set after the image size rule, see `data.resize.resized_size`."""
     sizes = dataset.sizes.reshape(-1, 2)
-    resized = resized_size(sizes, min_side, max_side).numpy()
+    resized = resized_size(sizes, min_side, max_side, stretch=stretch).numpy()
     canvas = padded_size(resized).astype(np.int64)
     image_of = np.repeat(np.arange(len(dataset)), np.diff(dataset.row_splits))
     rows = np.flatnonzero((dataset.labels >= 0) & ~dataset.is_crowd)
@@ -122,11 +124,14 @@ def size_classes(areas: np.ndarray) -> np.ndarray:
     return np.digitize(areas, _SIZE_LIMITS)
 
 
-def coverage_line(
-    dataset: DetectionDataset, min_side: int, max_side: int, anchors: AnchorSettings
-) -> str:
-    """What training says of its anchors, in one line; a warning below `LOWEST_SHARE`."""
-    objects = trained_objects(dataset, min_side, max_side)
+def coverage_line(objects: TrainedObjects, anchors: AnchorSettings, *, are_fixed: bool) -> str:
+    """What training says of its anchors, in one line; a warning below `LOWEST_SHARE`.
+
+    Args:
+        objects: what is trained on.
+        anchors: the anchors of the run.
+        are_fixed: whether they are those of the weights that it starts from.
+    """
     found = coverage(best_iou(objects.boxes, objects.canvas, anchors))
     line = (
         f"anchors: {percent(found.positive)} of {found.objects} objects overlap one by "
@@ -134,10 +139,10 @@ def coverage_line(
     )
     if found.positive >= LOWEST_SHARE:
         return line
-    return (
-        f"warning: {line}; the others train by their best anchor alone. retinanet-check "
-        "--fit_anchors proposes others for the same settings"
-    )
+    remedy = "retinanet-check --fit_anchors proposes others for the same settings"
+    if are_fixed:
+        remedy = FIXED_ANCHORS
+    return f"warning: {line}; the others train by their best anchor alone. {remedy}"
 
 
 def percent(share: float) -> str:

@@ -24,6 +24,23 @@ def all_faults_listed() -> Iterator[None]:
         _max_lines.reset(token)
 
 
+# Where faulty records are left out: what is said of them.
+_left_out: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
+    "left_out", default=None
+)
+
+
+@contextlib.contextmanager
+def faulty_records_left_out() -> Iterator[list[str]]:
+    """While this lasts, a data set is read without its faulty records; yields a line for each."""
+    lines: list[str] = []
+    token = _left_out.set(lines)
+    try:
+        yield lines
+    finally:
+        _left_out.reset(token)
+
+
 class DataError(ValueError):
     """The data cannot be used as it is.
 
@@ -53,6 +70,13 @@ class Faults:
         """Adds a fault for each row; the text is made only for those that will be listed."""
         self.count += len(rows)
         self.lines += [line(int(row)) for row in rows[: _max_lines.get() - len(self.lines)]]
+
+    def are_left_out(self) -> bool:
+        """Whether the faulty records, if there are any, are to be left out, not to be raised."""
+        if (left_out := _left_out.get()) is None:
+            return False
+        left_out += self.lines
+        return bool(self.count)
 
     def raise_if_any(self) -> None:
         """Raises a DataError: of one line for one fault, else with a list below its first line."""

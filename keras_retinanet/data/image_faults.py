@@ -62,8 +62,8 @@ def decoding_fault(name: str, contents: bytes | None) -> DataError | None:
         contents: the encoded image, None to read it from its file.
     """
     try:
+        read_header(name, contents)  # its reasons are plainer than TensorFlow's
         if contents is None:
-            read_header(name)  # its reasons are plainer than TensorFlow's
             contents = pathlib.Path(name).read_bytes()
         decode_image(contents, apply_exif=False)
     except DataError as error:

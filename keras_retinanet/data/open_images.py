@@ -9,10 +9,13 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_retinanet.data.assemble import show
 from keras_retinanet.data.classes import write_classes
 from keras_retinanet.data.dataset import DataError, DetectionDataset
 from keras_retinanet.data.folders import ImageFolder
+from keras_retinanet.data.open_images_columns import FIRST_LINE, Boxes, read_clean
 from keras_retinanet.data.records import Classes, Records
 from keras_retinanet.data.text import finite_numbers
 from keras_retinanet.data.written import written_objects
@@ -53,11 +56,16 @@ def read_open_images(
     folder = ImageFolder(images)
     records = Records(source, classes, place=lambda _, line: f"line {line}", relative=True)
     rows: dict[str, int] = {}
-    for line, (image_id, name, *corners, group) in _rows(
-        source, _BOXES, _BOX_COLUMNS, optional="IsGroupOf"
-    ):
-        row = _image(image_id, line, rows, folder, records)
-        _read_object(row, line, name, corners, group, records)
+    boxes = read_clean(source, _header(source))
+    if boxes is not None and (classes is None or set(boxes.labels) <= set(classes)):
+        _add_all(boxes, rows, folder, records)
+        del boxes  # 0.7 GB at Open Images' size
+    else:
+        for line, (image_id, name, *corners, group) in _rows(
+            source, _BOXES, _BOX_COLUMNS, optional="IsGroupOf"
+        ):
+            row = _image(image_id, line, rows, folder, records)
+            _read_object(row, line, name, corners, group, records)
     if (labels := _label_file(source)) is not None:
         for line, (image_id, name, confidence, _) in _rows(labels, _LABELS, _LABEL_COLUMNS):
             row = _image(image_id, line, rows, folder, records)
@@ -111,6 +119,31 @@ def _rows(
         raise DataError(f"{source}: not UTF-8 text; give {kind}") from None
     except csv.Error as error:
         raise DataError(f"{source}: line {reader.line_num}: {error}; give {kind}") from None
+
+
+def _header(source: str) -> list[str]:
+    """The names of the columns as they stand there; none of a file that cannot be read so."""
+    try:
+        with open(source, encoding="utf-8-sig", newline="") as file:
+            return file.readline().rstrip("\r\n").split(",")
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _add_all(boxes: Boxes, rows: dict[str, int], folder: ImageFolder, records: Records) -> None:
+    first = np.unique(boxes.image_of, return_index=True)[1] + FIRST_LINE
+    places = [
+        _image(image_id, line, rows, folder, records)
+        for image_id, line in zip(boxes.images, first.tolist(), strict=True)
+    ]
+    records.add_objects(
+        images=np.array(places)[boxes.image_of],
+        numbers=np.arange(len(boxes.image_of)) + FIRST_LINE,
+        names=boxes.labels,
+        name_of=boxes.label_of,
+        corners=boxes.corners,
+        is_crowd=boxes.is_group,
+    )
 
 
 def _image(

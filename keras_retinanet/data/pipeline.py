@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.data.augment import AugmentSettings, BatchPlan, plan_batch
+from keras_retinanet.data.batch_painter import BatchPainter
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import decode_image
-from keras_retinanet.data.pipeline_calls import called_by_pipeline, until_the_end
-from keras_retinanet.data.render import paint
+from keras_retinanet.data.pipeline_calls import until_the_end
 from keras_retinanet.data.resize import resize_images, resized_size
 
 Loader = Callable[[tf.Tensor], tf.Tensor]
@@ -73,101 +73,78 @@ def training_batches(
     seed: int = 0,
     start_step: int = 0,
     cache_mib: int = 2048,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Endless batches for `RetinaNet.fit`: (uint8 [B, H, W, 3], {"boxes", "labels"}).
 
-    Decided by the seed alone, whatever the machine's speed; `start_step` continues a run.
+    Decided by the seed alone, whatever the machine's speed; `start_step` continues a run. On
+    several workers each makes its own rows of every batch, and only decodes pictures of these:
+
+        strategy.distribute_datasets_from_function(
+            lambda context: training_batches(..., input_context=context)
+        )
 
     Args:
-        dataset: what to train on.
+        dataset: what to train on, whole on every worker.
         settings: how pictures are resized and varied.
         batch_size: B, of the global batch.
         padding_color: RGB, see `RetinaNet.padding_color`.
         seed: of order and augmentation.
         start_step: batches to pass over.
         cache_mib: decoded pictures are kept in memory if they need no more than this.
+        input_context: which part of each batch this worker makes, one element for each of its
+            replicas; None for all of it in one.
 
     Raises:
+        ValueError: if the replicas cannot share `batch_size` evenly.
         tf.errors.InvalidArgumentError: while caching or iterating, if a picture cannot be decoded;
             `data.image_faults.undecodable_named` tells which.
     """
+    own_parts = _parts(batch_size, input_context or tf.distribute.InputContext())
     load, stored_sizes = _image_store(dataset, settings, cache_mib)
+    painter = BatchPainter(settings.tiles, settings.cutout, padding_color)
 
-    def rows() -> Iterator[tuple]:
-        for plan in _plans(dataset, stored_sizes, settings, batch_size, seed, start_step):
-            for row in range(batch_size):
-                picture = tuple(getattr(plan, field)[row] for field in _PICTURE_FIELDS)
-                yield picture, plan.canvas, {"boxes": plan.boxes[row], "labels": plan.labels[row]}
+    def parts() -> Iterator[tuple]:
+        plans = _plans(dataset, stored_sizes, settings, batch_size, seed, start_step)
+        return until_the_end(painter.begin_all(plans, own_parts))
 
-    plans = tf.data.Dataset.from_generator(
-        lambda: until_the_end(rows()),
-        output_signature=(
-            _picture_signature(settings.tiles, settings.cutout),
-            tf.TensorSpec([2], tf.int32),
-            {
-                "boxes": tf.TensorSpec([None, 4], tf.float32),
-                "labels": tf.TensorSpec([None], tf.int32),
-            },
-        ),
-    )
+    def draw(place: tf.Tensor, picture: tuple, targets: dict) -> tuple:
+        indices, *fields = picture
+        arguments = [place, *_load_tiles(load, indices), *fields]
+        number = tf.numpy_function(painter.paint_row, arguments, tf.int64)
+        return tf.ensure_shape(number, []), targets
 
-    def render(picture: tuple, canvas: tf.Tensor, targets: dict) -> tuple:
-        blank = tf.zeros([1, 1, 3], tf.uint8)
-        stored = [
-            tf.cond(index >= 0, lambda i=index: load(i), lambda: blank)
-            for index in tf.unstack(picture[0])
-        ]
-        image = tf.numpy_function(
-            _painter(settings.tiles, padding_color), [*stored, *picture[1:], canvas], tf.uint8
-        )
-        return tf.ensure_shape(image, [None, None, 3]), targets
+    def collect(numbers: tf.Tensor, targets: dict) -> tuple:
+        images = tf.numpy_function(painter.finish, [numbers[0]], tf.uint8)
+        return tf.ensure_shape(images, [numbers.shape[0], None, None, 3]), targets
 
     return (
-        plans.map(render, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        tf.data.Dataset.from_generator(parts, output_signature=painter.signature)
+        # Not `unbatch`, which ends the process on tensors of no elements, as holes may be.
+        .flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows))
+        .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(own_parts[0].stop - own_parts[0].start, drop_remainder=True)
+        .map(collect)
         .prefetch(2)
     )
 
 
-# The fields of a `BatchPlan` that say how one picture is painted; the first says which are loaded.
-_PICTURE_FIELDS = (
-    "indices",
-    "crops",
-    "sizes",
-    "flips",
-    "colors",
-    "warps",
-    "offsets",
-    "weights",
-    "holes",
-)
+def _parts(batch_size: int, context: tf.distribute.InputContext) -> list[slice]:
+    """The rows of a global batch that each replica of one worker takes."""
+    count = context.get_per_replica_batch_size(batch_size)
+    start = context.input_pipeline_id * (batch_size // context.num_input_pipelines)
+    stop = start + batch_size // context.num_input_pipelines
+    return [slice(first, first + count) for first in range(start, stop, count)]
 
 
-def _picture_signature(tiles: int, holes: int) -> tuple[tf.TensorSpec, ...]:
-    """Shapes and dtypes of `_PICTURE_FIELDS`, without the batch dimension."""
-    return (
-        tf.TensorSpec([tiles], tf.int64),
-        tf.TensorSpec([tiles, 4], tf.int32),
-        tf.TensorSpec([tiles, 2], tf.int32),
-        tf.TensorSpec([tiles], tf.bool),
-        tf.TensorSpec([tiles, 3], tf.float32),
-        tf.TensorSpec([tiles, 2, 3], tf.float32),
-        tf.TensorSpec([tiles, 2], tf.int32),
-        tf.TensorSpec([tiles], tf.float32),
-        tf.TensorSpec([holes, 4], tf.int32),
-    )
-
-
-def _painter(tiles: int, fill: Sequence[float]) -> Callable[..., np.ndarray]:
-    """`paint` for arrays one after the other: the images, `_PICTURE_FIELDS[1:]`, the canvas."""
-
-    @called_by_pipeline
-    def run(*arrays: np.ndarray) -> np.ndarray:
-        images, fields, canvas = arrays[:tiles], arrays[tiles:-1], arrays[-1]
-        named = dict(zip(_PICTURE_FIELDS[1:], fields, strict=True))
-        return paint(images, **named, canvas=canvas, fill=fill)
-
-    return run
+def _load_tiles(load: Loader, indices: tf.Tensor) -> list[tf.Tensor]:
+    """The stored pictures of the tiles of one; the first is always there, others may be blank."""
+    blank = tf.zeros([1, 1, 3], tf.uint8)
+    first, *others = tf.unstack(indices)
+    return [
+        load(first),
+        *(tf.cond(index >= 0, lambda i=index: load(i), lambda: blank) for index in others),
+    ]
 
 
 def image_loader(dataset: DetectionDataset) -> Loader:

@@ -106,6 +106,37 @@ class Records:
         if label is not None:
             self._add(image, number, label, corners, is_crowd, area)
 
+    def add_objects(
+        self,
+        *,
+        images: np.ndarray,
+        numbers: np.ndarray,
+        names: Sequence[str],
+        name_of: np.ndarray,
+        corners: np.ndarray,
+        is_crowd: np.ndarray,
+    ) -> None:
+        """Adds many objects at once, none of them with a fault; see `add_object`.
+
+        Args:
+            images: int64 [t].
+            numbers: int64 [t].
+            names: of all their classes, known or new.
+            name_of: int64 [t], the place of each one's in `names`.
+            corners: float64 [t, 4], in order.
+            is_crowd: bool [t].
+        """
+        labels = [self._labels.setdefault(name, len(self._labels)) for name in names]
+        for column, values in (
+            (self._image_of, images),
+            (self._numbers, numbers),
+            (self._label_of, np.array(labels, np.int64)[name_of]),
+            (self._is_crowd, is_crowd),
+            (self._corners, corners),
+            (self._areas, np.full(len(images), np.nan)),
+        ):
+            column.frombytes(np.ascontiguousarray(values).tobytes())
+
     def add_region(self, image: int, number: int, corners: Sequence[float]) -> None:
         """Adds a region to ignore that belongs to no class: a crowd of every class."""
         self._add(image, number, _OF_EVERY_CLASS, corners, True, None)
@@ -200,29 +231,37 @@ class Records:
             self.images[image] = dataclasses.replace(self.images[image], negatives=absent)
 
     def _objects(self, ids: np.ndarray, rank: np.ndarray, sides: np.ndarray) -> Objects:
-        image_of = np.array(self._image_of, np.int64)
-        corners = np.array(self._corners, np.float64).reshape(-1, 4)
+        # At Open Images' size each of these arrays takes up to 0.4 GB: none is copied for nothing.
+        image_of, numbers = (
+            np.frombuffer(self._image_of, np.int64),
+            np.frombuffer(self._numbers, np.int64),
+        )
+        corners = np.frombuffer(self._corners).reshape(-1, 4)
         if self._relative:
-            corners = np.round(corners * np.tile(sides[image_of], 2), _DECIMALS)
-        labels = np.array(self._label_of, np.int64)
-        # A region of every class becomes a row for each class.
+            corners = corners * np.tile(sides[image_of], 2)
+            np.round(corners, _DECIMALS, out=corners)
+        labels, areas = np.frombuffer(self._label_of, np.int64), np.frombuffer(self._areas)
+        is_crowd = np.frombuffer(self._is_crowd, np.bool_)
         is_region = labels == _OF_EVERY_CLASS
-        rows = np.repeat(np.arange(len(labels)), np.where(is_region, len(ids), 1))
-        first = np.searchsorted(rows, rows)
-        labels = np.where(is_region[rows], np.arange(len(rows)) - first, rank[labels[rows]])
-        corners, numbers = corners[rows], np.array(self._numbers, np.int64)[rows]
-        image_of = image_of[rows]
+        if is_region.any():
+            # A region of every class becomes a row for each class.
+            rows = np.repeat(np.arange(len(labels)), np.where(is_region, len(ids), 1))
+            first = np.searchsorted(rows, rows)
+            labels = np.where(is_region[rows], np.arange(len(rows)) - first, rank[labels[rows]])
+            image_of, numbers, corners = image_of[rows], numbers[rows], corners[rows]
+            areas, is_crowd = areas[rows], is_crowd[rows]
+        else:
+            labels = rank[labels]
         xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         if self._relative:
-            xywh = np.round(xywh, _DECIMALS)
-        areas = np.array(self._areas, np.float64)[rows]
+            np.round(xywh, _DECIMALS, out=xywh)
         return Objects(
             image_of=image_of,
             labels=labels,
             category_ids=ids[labels],
             xywh=xywh,
             areas=np.where(np.isnan(areas), xywh[:, 2] * xywh[:, 3], areas),
-            is_crowd=np.array(self._is_crowd, bool)[rows],
+            is_crowd=is_crowd,
             describe=lambda row: (
                 f"{self._place(int(image_of[row]), int(numbers[row]))}, "
                 f"box {np.round(corners[row], _DECIMALS).tolist()}"

@@ -16,6 +16,7 @@ _GRAY = np.array([0.299, 0.587, 0.114])  # how bright red, green and blue look (
 
 
 def paint(
+    picture: np.ndarray,
     images: Sequence[np.ndarray],
     *,
     crops: np.ndarray,
@@ -26,33 +27,30 @@ def paint(
     offsets: np.ndarray,
     weights: np.ndarray,
     holes: np.ndarray,
-    canvas: np.ndarray,
     fill: Sequence[float],
-) -> np.ndarray:
-    """One picture as planned.
+) -> None:
+    """Paints one picture as planned, over whatever `picture` holds.
 
     Args:
+        picture: uint8 [canvas height, canvas width, 3].
         images: the stored pictures of its T tiles, uint8 [H, W, 3] each; of tiles that there are
             not, anything.
         crops, sizes, flips, colors, warps, offsets, weights, holes: the picture's rows of the
             fields of `BatchPlan`. A weight of 0 means that there is no tile.
-        canvas: int [2], height and width.
         fill: RGB of what no tile covers.
-
-    Returns:
-        uint8 [canvas height, canvas width, 3].
     """
     color = [round(value) for value in fill]
-    layers = [np.full((*canvas, 3), color, np.uint8)]
+    layers = [picture]
     for tile, image in enumerate(images):
         if weights[tile] == 0.0:
             continue
         if 0 < tile and weights[tile] < 1.0:  # blended with what is below, not beside it
-            layers.append(np.full((*canvas, 3), color, np.uint8))
-        y, x = offsets[tile]
-        height, width = sizes[tile]
+            layers.append(np.empty_like(picture))
+        layer, (y, x), (height, width) = layers[-1], offsets[tile], sizes[tile]
+        if tile == 0 or weights[tile] < 1.0:
+            _fill_around(layer, y, x, height, width, color)
         _paint_tile(
-            layers[-1][y : y + height, x : x + width],
+            layer[y : y + height, x : x + width],
             image,
             crops[tile],
             flip=flips[tile],
@@ -60,12 +58,21 @@ def paint(
             warp=warps[tile],
             fill=color,
         )
-    picture = layers[0]
     if len(layers) == 2:
-        picture = cv2.addWeighted(layers[0], weights[0], layers[1], weights[1], 0.0)
+        cv2.addWeighted(layers[0], weights[0], layers[1], weights[1], 0.0, dst=picture)
     for y, x, height, width in holes:
         picture[y : y + height, x : x + width] = color
-    return picture
+
+
+def _fill_around(
+    picture: np.ndarray, y: int, x: int, height: int, width: int, color: Sequence[int]
+) -> None:
+    """Fills all but one window, since what is about to be painted need not be filled before."""
+    row = np.full(picture.shape[1:], color, np.uint8)  # whole rows are copied faster than pixels
+    picture[:y] = row
+    picture[y + height :] = row
+    picture[y : y + height, :x] = row[:x]
+    picture[y : y + height, x + width :] = row[x + width :]
 
 
 def _paint_tile(

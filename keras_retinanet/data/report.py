@@ -47,6 +47,7 @@ class AnchorReport:
         overall: of all objects.
         sizes: by the name of a COCO size class.
         classes: by the name of a class, those without objects left out.
+        sizes_of_classes: by the names of a class and of a size class.
     """
 
     anchors: AnchorSettings
@@ -55,6 +56,7 @@ class AnchorReport:
     overall: Coverage
     sizes: dict[str, Coverage]
     classes: dict[str, Coverage]
+    sizes_of_classes: dict[str, dict[str, Coverage]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +114,7 @@ def make_report(
     min_side: int,
     max_side: int,
     *,
+    stretch: bool = False,
     fit: bool = False,
     progress: Callable[[], object] = lambda: None,
 ) -> Report:
@@ -123,13 +126,14 @@ def make_report(
         anchors: the anchors of the run.
         min_side: the image size rule of the run, see `data.resize.resized_size`.
         max_side: likewise.
+        stretch: likewise.
         fit: whether to look for better anchors.
         progress: called for each image that was decoded.
     """
     found = list(findings)
     decoded = {}
     for part, dataset in parts.items():
-        objects = trained_objects(dataset, min_side, max_side)
+        objects = trained_objects(dataset, min_side, max_side, stretch=stretch)
         iou = best_iou(objects.boxes, objects.canvas, anchors)
         found += check_part(part, dataset, objects, iou)
         results = []
@@ -142,7 +146,7 @@ def make_report(
     present = proposed = None
     if "train" in parts:
         train = parts["train"]
-        objects = trained_objects(train, min_side, max_side)
+        objects = trained_objects(train, min_side, max_side, stretch=stretch)
         if len(objects.rows):
             present = _anchor_report(train, objects, anchors)
             if fit:
@@ -157,17 +161,24 @@ def _anchor_report(
 ) -> AnchorReport:
     iou = best_iou(objects.boxes, objects.canvas, anchors)
     sizes, labels = size_classes(dataset.areas[objects.rows]), dataset.labels[objects.rows]
-    by_class = {
-        category.name: coverage(iou[labels == label])
-        for label, category in enumerate(dataset.categories)
-    }
+    names = [category.name for category in dataset.categories]
+
+    def by_size(chosen: np.ndarray) -> dict[str, Coverage]:
+        return {name: coverage(iou[chosen & (sizes == i)]) for i, name in enumerate(SIZE_NAMES)}
+
+    classes = {name: coverage(iou[labels == label]) for label, name in enumerate(names)}
     return AnchorReport(
         anchors=anchors,
         objects=objects,
         iou=iou,
         overall=coverage(iou),
-        sizes={name: coverage(iou[sizes == i]) for i, name in enumerate(SIZE_NAMES)},
-        classes={name: found for name, found in by_class.items() if found.objects},
+        sizes=by_size(np.ones(len(iou), bool)),
+        classes={name: found for name, found in classes.items() if found.objects},
+        sizes_of_classes={
+            name: by_size(labels == label)
+            for label, name in enumerate(names)
+            if classes[name].objects
+        },
     )
 
 
@@ -176,7 +187,15 @@ def _anchors_as_dict(report: AnchorReport) -> dict[str, Any]:
         "settings": anchor_settings(report.anchors),
         "overall": dataclasses.asdict(report.overall),
         "sizes": {name: dataclasses.asdict(found) for name, found in report.sizes.items()},
-        "classes": {name: dataclasses.asdict(found) for name, found in report.classes.items()},
+        "classes": {
+            name: dataclasses.asdict(found)
+            | {
+                "sizes": {
+                    k: dataclasses.asdict(v) for k, v in report.sizes_of_classes[name].items()
+                }
+            }
+            for name, found in report.classes.items()
+        },
     }
 
 
@@ -229,7 +248,10 @@ def _part_lines(part: str, numbers: dict[str, Any]) -> Iterator[str]:
 
 
 def _anchor_lines(present: AnchorReport, proposed: AnchorReport | None) -> Iterator[str]:
-    yield "share of the training objects that an anchor overlaps by 0.5, and by 0.4:"
+    yield (
+        "share of the training objects that an anchor overlaps by 0.5, and by 0.4; by 0.5 of the "
+        f"{', '.join(SIZE_NAMES)} ones of a class:"
+    )
     worst = sorted(present.classes.items(), key=lambda pair: pair[1].positive)
     rows: Sequence[tuple[str, Coverage]] = [
         ("all", present.overall),
@@ -239,7 +261,11 @@ def _anchor_lines(present: AnchorReport, proposed: AnchorReport | None) -> Itera
     for name, found in rows:
         if found.objects:
             shares = f"{percent(found.positive)}, {percent(found.near)}"
-            yield f"  {name}: {shares} of {found.objects}, mean IoU {found.mean:.3f}"
+            sizes = present.sizes_of_classes.get(name, {})
+            parts = "".join(
+                f"; {size} {percent(c.positive)}" for size, c in sizes.items() if c.objects
+            )
+            yield f"  {name}: {shares} of {found.objects}, mean IoU {found.mean:.3f}{parts}"
     if proposed is None:
         return
     if proposed.anchors == present.anchors:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import os
 import sys
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from absl import logging
 from PIL import Image
 
 import keras_retinanet.data.shapes  # noqa: F401 - makes `shapes` known to TensorFlow Datasets
+from keras_retinanet.data.assemble import repeats
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
 
 # TFDS keeps a box as float32 shares of the image's sides. Rounding to this many decimals of a
@@ -39,7 +41,8 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
     no EXIF rotation, and none is applied.
 
     Args:
-        name: as `tfds.load` takes it, "voc/2012" or "shapes/tiny".
+        name: as `tfds.load` takes it, "voc/2012" or "shapes/tiny"; or the folder of a version, as
+            `retinanet-convert` writes it.
         split: "train", or a part of a split in TFDS' notation, "train[:10%]".
         data_dir: where built data sets lie and are written to; None for TFDS' own default.
 
@@ -59,6 +62,7 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
         examples = _examples(name, builder, split)
     # Asked only now: coco/2017 learns the names of its classes while it is built.
     classes = builder.info.features["objects"].feature["label"].names
+    _check_classes(name, classes)
     return _assemble(f"{name}/{split}", classes, examples)
 
 
@@ -93,6 +97,9 @@ def _nearest(word: str, known: list[str]) -> str:
 
 
 def _open_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    if os.path.isdir(name):
+        with _one_line_errors(f"{name} is no folder of a data set of TensorFlow Datasets"):
+            return tfds.builder_from_directory(name)
     dataset, config = _parts(name)
     try:
         return tfds.builder(name, data_dir=data_dir)
@@ -147,6 +154,14 @@ def _check_features(name: str, features: tfds.features.FeaturesDict) -> None:
         raise DataError(f"the data set {name} cannot train a detector: no {', no '.join(missing)}")
 
 
+def _check_classes(name: str, classes: list[str]) -> None:
+    """Raises a DataError unless each class has a name of its own."""
+    for place in repeats(classes):
+        raise DataError(f"the data set {name} has two classes that are named {classes[place]!r}")
+    if not all(text.strip() for text in classes):
+        raise DataError(f"the data set {name} has a class without a name")
+
+
 def _is_relative_yxyx(box: tfds.features.BBoxFeature) -> bool:
     layout = getattr(box.bbox_format, "value", box.bbox_format)
     return layout in (None, "REL_YXYX")  # None in data sets that an older TFDS wrote
@@ -183,6 +198,14 @@ def _size(file: str, encoded: bytes) -> tuple[int, int]:
             return image.height, image.width
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{file}: the image is truncated or of an unknown format") from error
+
+
+def _check_lengths(files: list[str], examples: list[dict[str, Any]]) -> None:
+    """Raises a DataError for the first image whose lists are not of one entry for each object."""
+    for file, example in zip(files, examples, strict=True):
+        lengths = {key: len(values) for key, values in example["objects"].items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"{file}: its lists of objects differ in length: {lengths}")
 
 
 def _rows(examples: list[dict[str, Any]], key: str, dtype: type) -> np.ndarray:
@@ -239,6 +262,7 @@ def _assemble(name: str, classes: list[str], examples: list[dict[str, Any]]) -> 
     """Puts the examples, at least one, into the form that all data is read into."""
     files = [f"{name}/{_file_name(example, i)}" for i, example in enumerate(examples, start=1)]
     encoded = tuple(example["image"] for example in examples)
+    _check_lengths(files, examples)
     sizes = np.array([_size(*pair) for pair in zip(files, encoded, strict=True)], np.int32)
     counts = [len(example["objects"]["label"]) for example in examples]
     relative = _rows(examples, "bbox", np.float64).reshape(-1, 4)
@@ -248,6 +272,9 @@ def _assemble(name: str, classes: list[str], examples: list[dict[str, Any]]) -> 
     sides = np.round(boxes[:, 2:] - boxes[:, :2], _DECIMALS)
     empty = (sides <= 0).any(axis=1)
     fields = examples[0]["objects"]
+    areas = _rows(examples, "area", np.float64) if "area" in fields else sides.prod(axis=1)
+    for row in np.flatnonzero(~((areas >= 0) & (areas < np.inf))):
+        raise DataError(f"{np.repeat(files, counts)[row]}: the area {areas[row]} is faulty")
     return DetectionDataset(
         name=name,
         categories=tuple(Category(i, text) for i, text in enumerate(classes, start=1)),
@@ -261,7 +288,7 @@ def _assemble(name: str, classes: list[str], examples: list[dict[str, Any]]) -> 
         labels=np.where(empty, -1, labels).astype(np.int32),
         is_crowd=_is_crowd(examples, fields, len(labels)),
         annotated_xywh=np.concatenate([boxes[:, :2], sides], axis=1),
-        areas=_rows(examples, "area", np.float64) if "area" in fields else sides.prod(axis=1),
+        areas=areas,
         category_ids=labels.astype(np.int64) + 1,
         notes=(f"boxes without area, not trained on: {empty.sum()}",) if empty.any() else (),
     )

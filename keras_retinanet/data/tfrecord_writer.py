@@ -1,10 +1,8 @@
-"""Writes TFRecord shards of tf.Example, in parallel processes."""
+"""Writes TFRecord shards of tf.Example, in the keys of the TensorFlow Object Detection API."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import math
-import multiprocessing
+import functools
 import os
 import pathlib
 from collections.abc import Sequence
@@ -14,43 +12,22 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.data.dataset import DetectionDataset
-from keras_retinanet.data.written import written_objects
-
-# Shards of COCO's pictures are about 160 MB then: large enough to read fast, small enough to share
-# out among workers.
-_IMAGES_PER_SHARD = 1000
+from keras_retinanet.data.shards import Shard, Sharding, write_shards
+from keras_retinanet.data.written import image_bytes, written_objects
 
 
 def write_tfrecord(
-    dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path
+    dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path, sharding: Sharding
 ) -> list[str]:
     """Writes data.tfrecord-00000-of-00001 and so on, and label_map.pbtxt; see `convert.Writer`.
 
     `class/label` is the category id or, where one is below 1, which the TensorFlow Object Detection
-    API does not take, the place of the category from 1. One process for each core writes shards.
+    API does not take, the place of the category from 1.
     """
     ids = [category.id for category in dataset.categories]
     labels = ids if min(ids) > 0 else list(range(1, len(ids) + 1))
-    count = math.ceil(len(names) / _IMAGES_PER_SHARD)
-    pieces = np.array_split(np.arange(len(names)), count)
-    jobs = [
-        (
-            str(folder / f"data.tfrecord-{shard:05d}-of-{count:05d}"),
-            dataset.take(piece),
-            [names[index] for index in piece],
-            labels,
-        )
-        for shard, piece in enumerate(pieces)
-    ]
-    if count == 1:
-        _write_shard(*jobs[0])
-    else:
-        # Not forked: TensorFlow's threads would be missing in the copy.
-        context = multiprocessing.get_context("spawn")
-        workers = min(count, os.cpu_count() or 1)
-        with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
-            for future in [pool.submit(_write_shard, *job) for job in jobs]:
-                future.result()
+    serialize = functools.partial(_example, labels)
+    write_shards(serialize, dataset, names, folder / "data.tfrecord", sharding)
     items = [
         f"item {{\n  id: {label}\n  name: {_quoted(category.name)}\n}}\n"
         for label, category in zip(labels, dataset.categories, strict=True)
@@ -59,17 +36,8 @@ def write_tfrecord(
     return [] if labels == ids else ["class/label counts from 1: some category ids are below that"]
 
 
-def _write_shard(
-    file: str, dataset: DetectionDataset, names: Sequence[str], labels: Sequence[int]
-) -> None:
-    with tf.io.TFRecordWriter(file) as writer:
-        for index, name in enumerate(names):
-            writer.write(_example(dataset, index, name, labels).SerializeToString())
-
-
-def _example(
-    dataset: DetectionDataset, index: int, name: str, labels: Sequence[int]
-) -> tf.train.Example:
+def _example(labels: Sequence[int], shard: Shard, index: int) -> bytes:
+    dataset, name = shard.dataset, shard.names[index]
     height, width = dataset.sizes[index].tolist()
     encoded = image_bytes(dataset, index)
     objects = written_objects(dataset, index)
@@ -90,14 +58,8 @@ def _example(
     for column, key in enumerate(("xmin", "ymin", "xmax", "ymax")):
         values[f"object/bbox/{key}"] = shares[:, column].tolist()
     features = {f"image/{key}": _feature(column) for key, column in values.items()}
-    return tf.train.Example(features=tf.train.Features(feature=features))
-
-
-def image_bytes(dataset: DetectionDataset, index: int) -> bytes:
-    """An encoded image as its file, or the data set itself, holds it."""
-    if dataset.encoded is not None:
-        return dataset.encoded[index]
-    return pathlib.Path(dataset.files[index]).read_bytes()
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)  # else the keys lie in another order
 
 
 def _feature(values: list[Any]) -> tf.train.Feature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +43,13 @@ def written_objects(dataset: DetectionDataset, index: int) -> list[WrittenObject
             strict=True,
         )
     ]
+
+
+def image_bytes(dataset: DetectionDataset, index: int) -> bytes:
+    """An encoded image as its file, or the data set itself, holds it."""
+    if dataset.encoded is not None:
+        return dataset.encoded[index]
+    return pathlib.Path(dataset.files[index]).read_bytes()
 
 
 def left_out_crowds(dataset: DetectionDataset) -> list[str]:

@@ -15,8 +15,6 @@ from PIL import Image
 
 from keras_retinanet.data.check import FATAL, Finding
 from keras_retinanet.data.coverage import (
-    NEGATIVE_IOU,
-    POSITIVE_IOU,
     SIZE_NAMES,
     percent,
     size_classes,
@@ -27,6 +25,7 @@ from keras_retinanet.data.report import AnchorReport, Report, anchor_settings
 from keras_retinanet.evaluation.drawing import contact_sheet, draw_detections
 from keras_retinanet.files import write_atomically
 from keras_retinanet.geometry.anchors import cell_anchors
+from keras_retinanet.geometry.matching import NEGATIVE_IOU, POSITIVE_IOU
 
 # Examples drawn, and findings listed, of each kind.
 _DRAWN, _LISTED = 4, 200
@@ -114,12 +113,15 @@ def _anchors_section(report: Report) -> str:
 
 def _coverage_table(anchors: AnchorReport) -> str:
     worst = sorted(anchors.classes.items(), key=lambda pair: pair[1].positive)
-    rows = [
-        (name, found.objects, percent(found.positive), percent(found.near), f"{found.mean:.3f}")
-        for name, found in (("all", anchors.overall), *anchors.sizes.items(), *worst)
-        if found.objects
-    ]
-    return _table(("", "objects", "by 0.5", "by 0.4", "mean IoU"), rows)
+    rows = []
+    for name, found in (("all", anchors.overall), *anchors.sizes.items(), *worst):
+        sizes = anchors.sizes_of_classes.get(name, {}).values()
+        shares = [f"{percent(s.positive)} of {s.objects}" if s.objects else "" for s in sizes]
+        shares = [percent(found.positive), percent(found.near), f"{found.mean:.3f}", *shares]
+        if found.objects:
+            rows.append((name, found.objects, *shares))
+    by_size = [f"{size} by {POSITIVE_IOU}" for size in SIZE_NAMES]
+    return _table(("", "objects", "by 0.5", "by 0.4", "mean IoU", *by_size), rows)
 
 
 def _section(report: Report, kind: str, found: Sequence[Finding]) -> str:
@@ -207,7 +209,7 @@ def _draw_classes(axes: Any, classes: Sequence[dict[str, Any]]) -> None:
 def _draw_boxes(axes: Any, report: AnchorReport) -> None:
     """Widths and heights at the trained size, and those of the anchors."""
     sides = report.objects.boxes[:, 2:] - report.objects.boxes[:, :2]
-    axes.plot(sides[:, 0], sides[:, 1], ".", markersize=2, alpha=0.5, label="objects")
+    axes.plot(sides[:, 0], sides[:, 1], ".", markersize=4, alpha=0.5, label="objects")
     settings = report.anchors
     corners = np.concatenate(
         [

@@ -63,6 +63,12 @@ def class_color(label: int) -> Color:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
+def ink_color(color: Color) -> Color:
+    """Black or white, whichever is read better on the colour (relative luminance, ITU-R 709)."""
+    red, green, blue = ((channel / 255) ** 2.2 for channel in color)
+    return BLACK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else WHITE
+
+
 def draw_detections(
     image: np.ndarray,
     boxes: np.ndarray,
@@ -228,7 +234,7 @@ def _frame(box: np.ndarray, line: int, picture: Image.Image) -> Rectangle:
 def _draw_frame(pen: ImageDraw.ImageDraw, frame: Rectangle, line: int, color: Color) -> None:
     """Draws a box's line, with a hair line around it that sets it off from any background."""
     left, top, right, bottom = frame
-    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_ink(color))
+    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=ink_color(color))
     pen.rectangle(frame, outline=color, width=line)
 
 
@@ -254,7 +260,7 @@ def _draw_label(
     )
     pen = ImageDraw.Draw(picture)
     pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=color)
-    pen.text((place[0] + pad, place[1] + ascent), text, _ink(color), font, anchor="ls")
+    pen.text((place[0] + pad, place[1] + ascent), text, ink_color(color), font, anchor="ls")
     return place
 
 
@@ -324,12 +330,6 @@ def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     while text and font.getlength(text + "...") > width:
         text = text[:-1]
     return text + "..."
-
-
-def _ink(color: Color) -> Color:
-    """Black or white, whichever is read better on the colour (relative luminance, ITU-R 709)."""
-    red, green, blue = ((channel / 255) ** 2.2 for channel in color)
-    return BLACK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else WHITE
 
 
 def _font(text: str, size: int) -> ImageFont.FreeTypeFont:

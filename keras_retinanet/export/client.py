@@ -5,34 +5,27 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import pathlib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from keras_retinanet.data.images import read_header
+from keras_retinanet.export.answers import AnswerError, AnsweringModel
 from keras_retinanet.export.signatures import BYTES
-from keras_retinanet.models.inference import Detections
 
 _TIMEOUT = 300  # seconds; the first image of a server that has not warmed up takes long
 
 
-class ServerError(ValueError):
+class ServerError(AnswerError):
     """A server that cannot be reached, or refuses."""
 
 
-class ServerModel:
+class ServerModel(AnsweringModel):
     """A model behind `url`, such as "http://localhost:8501/v1/models/detector".
 
     Args:
         url: of the model; "/versions/N" may follow.
-        names: category names by id, see `session.read_labels`; others are called by their id.
-
-    Attributes:
-        categories: (id, name) of the categories seen so far; labels are places in it.
+        names: see `AnsweringModel`.
 
     Raises:
         ServerError: if the URL is none of HTTP.
@@ -42,20 +35,7 @@ class ServerModel:
         if not url.startswith(("http://", "https://")):
             raise ServerError(f"{url}: not the URL of a model, http://HOST:PORT/v1/models/NAME")
         self._url = url.rstrip("/")
-        self._names = names
-        self.categories: list[tuple[int, str]] = []
-
-    def detect(self, files: Sequence[pathlib.Path]) -> Iterator[tuple[int, Detections]]:
-        """The place and the detections of each file, as `inference.detect_dataset` yields them.
-
-        Raises:
-            ServerError: if the server does not answer as one of a detector, naming the URL.
-        """
-        for place, file in enumerate(files):
-            yield (
-                place,
-                self._detections(self._ask(file.read_bytes()), read_header(file).upright_size),
-            )
+        super().__init__(self._url, names)
 
     def _ask(self, encoded: bytes) -> dict[str, Any]:
         instance = {"b64": base64.b64encode(encoded).decode()}
@@ -74,22 +54,3 @@ class ServerModel:
             raise ServerError(f"{url}: cannot be reached ({reason})") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ServerError(f"{url}: the answer is not that of a detector") from error
-
-    def _detections(self, answer: dict[str, Any], size: tuple[int, int]) -> Detections:
-        try:
-            count = int(answer["num_detections"])
-            boxes = np.array(answer["detection_boxes"][:count], np.float32).reshape(-1, 4)
-            scores = np.array(answer["detection_scores"][:count], np.float32)
-            ids = [int(id_) for id_ in answer["detection_classes"][:count]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ServerError(f"{self._url}: the answer is not that of a detector") from error
-        height, width = size
-        pixels = boxes * np.array([height, width, height, width], np.float32)
-        labels = np.array([self._label(id_) for id_ in ids], np.int32)
-        return {"boxes": pixels[:, [1, 0, 3, 2]], "scores": scores, "labels": labels}
-
-    def _label(self, id_: int) -> int:
-        category = (id_, self._names.get(id_, f"category {id_}"))
-        if category not in self.categories:
-            self.categories.append(category)
-        return self.categories.index(category)

@@ -1,7 +1,7 @@
 """LiteRT, once TensorFlow Lite: model.tflite, through TensorFlow's own converter.
 
-LiteRT's NMS always answers with all rows and cannot say how many of them are filled, so its exports
-hold the network only.
+The network only: converted, the model's NMS fills its answer up with the first box and no longer
+says how many rows are its own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ FILE = "model.tflite"
 
 def write(program: Program, folder: pathlib.Path) -> None:
     """Writes model.tflite; the program must leave no size open."""
+    module = tf.Module()
+    module.variables_read = program.variables
     with tempfile.TemporaryDirectory() as temporary:
-        tf.saved_model.save(tf.Module(), temporary, signatures=program.function)
+        tf.saved_model.save(module, temporary, signatures=program.function)
         content = tf.lite.TFLiteConverter.from_saved_model(temporary).convert()
     (folder / FILE).write_bytes(content)
     # Files that belong to a .tflite are a ZIP archive at its end, by the format's own convention.

@@ -26,12 +26,14 @@ class Program:
 
     Attributes:
         function: of `input_tensor`, uint8 [B, H, W, 3], to the outputs by name.
+        variables: what it reads.
         metadata: texts that are stored with it, by name.
         calibration: images as `input_tensor` takes them, that int8 is fitted to; without, the
             precision is float32.
     """
 
     function: tf.types.experimental.PolymorphicFunction
+    variables: Sequence[tf.Variable]
     metadata: dict[str, str]
     calibration: Sequence[np.ndarray] = ()
 
@@ -45,7 +47,7 @@ def make_program(
     """The program of a model.
 
     Args:
-        model: what answers.
+        model: what answers; see `inference_model`.
         outputs: one of `OUTPUTS`.
         shape: B, H, W, 3 of the images; None is any.
         calibration: see `Program`.
@@ -58,6 +60,7 @@ def make_program(
 
     return Program(
         tf.function(function, input_signature=[tf.TensorSpec(shape, tf.uint8, "input_tensor")]),
+        [variable.value for variable in model.network.variables],
         {
             LABELS_FILE: labels_text(model.categories),
             SETTINGS_FILE: json.dumps(_settings(model, outputs, shape), indent=1) + "\n",

@@ -13,6 +13,10 @@ from keras_retinanet.geometry.boxes import pairwise_coverage, pairwise_iou
 BACKGROUND = -1  # an anchor without an object; among objects: a padding row
 IGNORED = -2  # takes no part in the loss; among objects: a region to ignore
 
+# The paper's limits: from the first IoU on an anchor is trained to find an object, below the second
+# it is background.
+POSITIVE_IOU, NEGATIVE_IOU = 0.5, 0.4
+
 # An anchor with at least this share of its area in a region to ignore is no background.
 IGNORED_COVERAGE = 0.5
 
@@ -20,8 +24,8 @@ IGNORED_COVERAGE = 0.5
 def match_iou(
     iou: tf.Tensor,
     *,
-    positive_iou: float = 0.5,
-    negative_iou: float = 0.4,
+    positive_iou: float = POSITIVE_IOU,
+    negative_iou: float = NEGATIVE_IOU,
     low_quality: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Matches anchors to objects by a matrix of their IoU.
@@ -69,8 +73,8 @@ def match_anchors(
     boxes: tf.Tensor,
     labels: tf.Tensor,
     *,
-    positive_iou: float = 0.5,
-    negative_iou: float = 0.4,
+    positive_iou: float = POSITIVE_IOU,
+    negative_iou: float = NEGATIVE_IOU,
     low_quality: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The training targets of every anchor of a batch.

@@ -146,7 +146,18 @@ class TrainableDetector(keras.Model):
     def _log(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in logs.items():
             self._log_means[name].update_state(value)
-        return {name: mean.result() for name, mean in self._log_means.items()}
+        results = {name: mean.result() for name, mean in self._log_means.items()}
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras 3.15 takes the mean of logs over the workers along a first axis.
+            return {name: result[tf.newaxis] for name, result in results.items()}
+        return results
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing is left to build: `compile` built the optimizer, and all else was made whole.
+
+        Keras 3.15 would average a batch of pictures over the replicas to build by, which it cannot
+        do across workers, and which takes a batch from the data.
+        """
 
     def get_compile_config(self) -> dict[str, Any] | None:
         if getattr(self, "optimizer", None) is None:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -128,7 +128,7 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
         settings["weights"] = None
     return RetinaNet(
         num_classes=len(dataset.categories),
-        categories=[(category.id, category.name) for category in dataset.categories],
+        categories=dataset.categories,
         **_run_settings(config),
         **settings,
     )
@@ -256,10 +256,23 @@ def base_learning_rate(config: Config) -> float:
     return train.learning_rate * train.batch_size / train.reference_batch
 
 
-def anchors_and_padding(model: ModelConfig) -> tuple[AnchorSettings, tuple[float, ...]]:
-    """The anchors and the padding colour that `build_model` will give, without building it.
+class Geometry(NamedTuple):
+    """What a model will be to its data.
 
-    Those of the weights where they are of a detector: training refuses to contradict them.
+    Attributes:
+        anchors: its anchors.
+        padding_color: RGB.
+        are_anchors_fixed: whether its weights decide the anchors: training refuses to contradict
+            those of a detector.
+    """
+
+    anchors: AnchorSettings
+    padding_color: tuple[float, ...]
+    are_anchors_fixed: bool
+
+
+def geometry(model: ModelConfig) -> Geometry:
+    """What `build_model` will give, without building it.
 
     Raises:
         ValueError: if the backbone or the weights do not exist or cannot be had.
@@ -267,7 +280,8 @@ def anchors_and_padding(model: ModelConfig) -> tuple[AnchorSettings, tuple[float
     """
     theirs = load_weights(model.weights).settings if model.starts_from_file else {}
     normalize = image_normalization(theirs.get("backbone", model.backbone))
-    return theirs.get("anchors", _anchors(model)), normalize.padding_color
+    anchors = theirs.get("anchors", _anchors(model))
+    return Geometry(anchors, normalize.padding_color, "anchors" in theirs)
 
 
 def resolve_precision(precision: str) -> str:

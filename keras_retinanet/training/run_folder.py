@@ -112,9 +112,13 @@ class RunFolder:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"{self.root} cannot be made: {error.strerror}") from error
+        self.write_config(config)
+        write_json(self.root / "environment.json", _environment(config, devices), indent=2)
+
+    def write_config(self, config: Config) -> None:
+        """Writes config.yaml, whole or not at all."""
         with write_atomically(self.config) as temporary:
             save_config(config, temporary)
-        write_json(self.root / "environment.json", _environment(config, devices), indent=2)
 
     def load_state(self) -> RunState | None:
         """The state of the run that lies here, or None if there is no run.
@@ -197,12 +201,8 @@ def save_model(model: RetinaNet, file: pathlib.Path) -> None:
         copy.save(temporary)
 
 
-def load_model(path: str | os.PathLike) -> RetinaNet:
-    """Loads a `.keras` file, or the best, else the last model of a run folder.
-
-    Raises:
-        RunFolderError: if there is no model, or the file is not one of ours.
-    """
+def model_file(path: str | os.PathLike) -> pathlib.Path:
+    """The file that `load_model` loads for `path`; raises as it does if there is none."""
     path = pathlib.Path(path)
     file = path
     if path.is_dir():
@@ -212,6 +212,16 @@ def load_model(path: str | os.PathLike) -> RetinaNet:
             raise RunFolderError(f"{path} holds neither best.keras nor last.keras")
     if not file.is_file():
         raise RunFolderError(f"there is no model file {file}")
+    return file
+
+
+def load_model(path: str | os.PathLike) -> RetinaNet:
+    """Loads a `.keras` file, or the best, else the last model of a run folder.
+
+    Raises:
+        RunFolderError: if there is no model, or the file is not one of ours.
+    """
+    file = model_file(path)
     try:
         model = keras.saving.load_model(file, compile=False)
     except Exception as error:  # Keras raises many kinds: of zip, HDF5, JSON, its own

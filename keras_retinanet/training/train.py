@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.config import Config, ConfigError, load_config
-from keras_retinanet.data.coverage import coverage_line
+from keras_retinanet.data.coverage import coverage_line, trained_objects
 from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.image_faults import undecodable_named, unreadable
 from keras_retinanet.data.pipeline import (
@@ -33,6 +33,7 @@ from keras_retinanet.training.build import (
     build_model,
     choose_strategy,
     compile_model,
+    geometry,
     load_datasets,
     rebuild_model,
     resolve_model,
@@ -121,24 +122,33 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     with strategy.scope():
         model = _model(config, state, train_part, say)
         compile_model(model, config)
+    is_new = not state.weights
+    are_fixed = (
+        is_new and config.model.starts_from_file and geometry(config.model).are_anchors_fixed
+    )
     config = resolve_model(config, model)
-    anchors = model.settings["anchors"]
-    say(coverage_line(train_part, config.data.min_side, config.data.max_side, anchors))
+    data = config.data
+    objects = trained_objects(train_part, data.min_side, data.max_side, stretch=data.stretch)
+    say(coverage_line(objects, model.settings["anchors"], are_fixed=are_fixed))
     # A broken validation image would end the run at its first evaluation, perhaps hours later.
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
     with undecodable_named(train_part.files, train_part.encoded):
-        batches = training_batches(
-            train_part,
-            augmentation,
-            batch_size=config.train.batch_size,
-            padding_color=model.padding_color,
-            seed=config.train.seed,
-            start_step=state.step,
-            cache_mib=config.data.cache_mib,
+        batches = strategy.distribute_datasets_from_function(
+            lambda context: training_batches(
+                train_part,
+                augmentation,
+                batch_size=config.train.batch_size,
+                padding_color=model.padding_color,
+                seed=config.train.seed,
+                start_step=state.step,
+                cache_mib=config.data.cache_mib,
+                input_context=context,
+            )
         )
     if state.weights:
         folder.restore(model, state)
+        folder.write_config(config)  # with what was overridden
     else:
         folder.create(config, devices)
     folder.drop_rows_after(state.epoch)

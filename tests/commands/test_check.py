@@ -45,9 +45,11 @@ def test_faults_are_listed_and_end_with_1(tmp_path):
     assert "train: annotation id 1: bbox [" in out
     assert f"  and {count - 20} more, which --json lists" in out
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["errors"] is True and len(report["findings"]) == count
-    assert report["findings"][-1]["text"].startswith(f"annotation id {count}: bbox")
-    assert report["parts"] == {} and report["anchors"] is None
+    found = [finding for finding in report["findings"] if finding["kind"] == "cannot be read"]
+    assert report["errors"] is True and len(found) == count
+    assert found[-1]["text"].startswith(f"annotation id {count}: bbox")
+    assert report["parts"]["train"]["objects"] == 0 and report["anchors"] is None
+    assert "fatal: no object to train on: 1\n" in out
     assert "cannot be read" in (tmp_path / "report.html").read_text()
 
 
@@ -83,7 +85,9 @@ def test_anchors_are_those_of_the_weights(tmp_path):
     settings = {"backbone": "resnet10_w32", "pyramid_channels": 32, "head_depth": 1}
     kr.RetinaNet(5, **settings, anchors=anchors).save(tmp_path / "m.keras")
     words = ("model.weights=m.keras", *data_arguments("data"))
-    run_here("check", "--config", "small", "--json", "r.json", *words, cwd=tmp_path)
+    flags = ("--config", "small", "--json", "r.json", "--fit_anchors")
+    out, _ = run_here("check", *flags, *words, cwd=tmp_path)
+    assert "no anchors proposed. The anchors are those of model.weights" in out
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["anchors"]["settings"][0] == "model.anchors.sizes=[9,18,36,72,144]"
     words = ("model.weights=n.keras", *data_arguments("data"))

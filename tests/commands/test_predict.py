@@ -12,6 +12,7 @@ import keras_retinanet as kr
 from keras_retinanet.commands.predict import find_targets
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.image_list import ListedImage
 from keras_retinanet.training.run_folder import load_model
 from tests.commands.here import error_here, run_here
 from tests.commands.test_commands import data_arguments
@@ -19,7 +20,7 @@ from tests.data_room.make import write_coco, write_image
 
 
 def names(*files):
-    targets = find_targets([pathlib.Path(file) for file in files], pathlib.Path("seen"))
+    targets = find_targets([ListedImage(file) for file in files], pathlib.Path("seen"))
     assert {target.parent for target in targets} == {pathlib.Path("seen")}
     return [target.name for target in targets]
 
@@ -36,13 +37,13 @@ def test_no_image_is_written_over(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     for output in (tmp_path, tmp_path / "link", tmp_path / "new" / ".."):
         with pytest.raises(DataError, match=r"photo\.jpg; name another --output_dir"):
-            find_targets([other, photo], output)
+            find_targets([ListedImage(str(other)), ListedImage(str(photo))], output)
     # Nor one that is not looked at, unless it lies there from an earlier call.
     neighbour = write_image(tmp_path / "other.jpg")
     with pytest.raises(DataError, match=r"would replace the file .*other\.jpg"):
-        find_targets([other], tmp_path)
+        find_targets([ListedImage(str(other))], tmp_path)
     (tmp_path / "images.json").write_text("[]")
-    assert find_targets([other], tmp_path) == [neighbour]
+    assert find_targets([ListedImage(str(other))], tmp_path) == [neighbour]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_a_folder_of_photographs_stays_as_it_was(work):
         assert out.startswith("devices: /device:CPU:0, /device:CPU:1; precision float32\n")
     assert sorted(os.listdir(work / "seen")) == ["detections.json", "images.json", "photo.jpg"]
     images = json.loads((work / "seen" / "images.json").read_text())
-    assert images == [{"id": 1, "file_name": "holiday/photo.jpg"}]
+    assert images == [{"id": 1, "file_name": "holiday/photo.jpg", "height": 20, "width": 30}]
 
 
 def data_with_a_corrupt_image(work, folder):
@@ -133,7 +134,9 @@ def test_an_image_that_is_corrupt_inside_is_named(work):
         "predict", "--model", "m.keras", "--output_dir", "none", "broken.png", cwd=work
     )
     assert line.startswith("error: broken.png: the image cannot be decoded (Invalid PNG data")
-    assert not (work / "none").exists()
+    (row,) = json.loads((work / "none" / "images.json").read_text())
+    assert row["error"] in line
+    assert json.loads((work / "none" / "detections.json").read_text()) == []
     with pytest.raises(DataError, match=r"broken\.png: the image cannot be decoded"):
         load_model(work / "m.keras").detect([work / "broken.png"])
 

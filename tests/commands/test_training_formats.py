@@ -25,6 +25,7 @@ def test_two_steps_on_each_format(data, name, tmp_path):
         "data.train.annotations": source.annotations,
         "data.train.images": source.images,
         "data.train.split": source.split,
+        "data.name": source.name,
         "data.classes": source.classes,
     }
     settings = [f"{key}={value}" for key, value in fields.items() if value is not None]

@@ -8,6 +8,7 @@ prints what became of the files of each format, and the seed of every file that 
 import argparse
 import contextlib
 import dataclasses
+import io
 import pathlib
 import random
 import re
@@ -17,12 +18,15 @@ import time
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from keras_retinanet.data.coco import read_coco
-from keras_retinanet.data.convert import WRITERS, convert
-from keras_retinanet.data.dataset import DataError
-from keras_retinanet.data.formats import read_dataset
+from keras_retinanet.data.convert import convert
+from keras_retinanet.data.dataset import DataError, faulty_records_left_out
+from keras_retinanet.data.fix import with_sound_classes
+from keras_retinanet.data.formats import FORMATS, DataSource, read_dataset
 from keras_retinanet.data.images import IMAGE_SUFFIXES
+from keras_retinanet.data.tfds_reader import read_tfds
 from tests.data_room.make import write_coco
 
 # A read that takes longer hangs.
@@ -92,9 +96,15 @@ class Fuzz:
         self.source, _ = convert(read_coco(file, images), name, folder / name)
         if name == "open_images":  # the published names, so that both files are read
             self.source = _rename_published(self.source)
-        self.files = [path for path in sorted((folder / name).rglob("*")) if path.is_file()]
+        self._find_files(folder / name)
+
+    def _find_files(self, folder):
+        self.files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         self.annotations = [path for path in self.files if path.suffix not in IMAGE_SUFFIXES]
-        assert len(read_dataset(self.source)) == 3
+        assert len(self.read(self.source)) == 3
+
+    def read(self, source):
+        return read_dataset(source)
 
     def outcome(self, seed):
         """What becomes of the data set with the damage of this seed: "read" or "fault".
@@ -115,15 +125,84 @@ class Fuzz:
             file.write_bytes(damaged(contents, rng))
         try:
             with _time_limit():
-                check(read_dataset(source))
+                check(self.read(source))
             return "read"
         except DataError as error:
             first, *rest = str(error).split("\n")
             assert first and len(rest) <= 21 and all(line.startswith("  ") for line in rest), error
+            with _time_limit():
+                self._check_what_is_left(source)
             return "fault"
         finally:
             file.unlink()  # it is a link to the image
             file.write_bytes(contents)
+
+    def _check_what_is_left(self, source):
+        """Asserts that the data set holds together without its faulty records, if it is read so."""
+        with contextlib.suppress(DataError), faulty_records_left_out() as lines:
+            data = with_sound_classes(self.read(source))
+            assert lines
+            check(data)
+
+
+class TfdsFuzz(Fuzz):
+    """The folder of a data set of TensorFlow Datasets, which no code here describes."""
+
+    def __init__(self, folder):
+        self.source, self._folder = DataSource(format="tfds"), folder
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            config = tfds.download.DownloadConfig(try_download_gcs=False)
+            FuzzToy(data_dir=folder).download_and_prepare(download_config=config)
+        self._find_files(folder)
+
+    def read(self, source):
+        return read_tfds("fuzz_toy", "train", str(self._folder))
+
+
+class FuzzToy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Three pictures, the last without objects."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        fields = {
+            "bbox": tfds.features.BBoxFeature(bbox_format="REL_YXYX"),
+            "label": tfds.features.ClassLabel(names=["red", "blue"]),
+            "is_crowd": np.bool_,
+            "area": np.float32,
+        }
+        features = {
+            "image": tfds.features.Image(encoding_format="png"),
+            "image/id": np.int64,
+            "image/filename": tfds.features.Text(),
+            "objects": tfds.features.Sequence(fields),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for index in range(3):
+            box = tfds.features.BBox(0.25, 0.25, 0.5, 0.75)
+            objects = [
+                {"bbox": box, "label": label, "is_crowd": False, "area": 128.0}
+                for label in range(2 - index)
+            ]
+            yield (
+                index,
+                {
+                    "image": np.full((32, 32, 3), 80 * index, np.uint8),
+                    "image/id": index,
+                    "image/filename": f"{index}.png",
+                    "objects": objects,
+                },
+            )
+
+
+def make_fuzz(name, folder):
+    """The `Fuzz` of a format."""
+    return TfdsFuzz(folder) if name == "tfds" else Fuzz(name, folder)
 
 
 def _rename_published(source):
@@ -182,13 +261,13 @@ def check(data):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--format", choices=list(WRITERS), nargs="*", default=list(WRITERS))
+    parser.add_argument("--format", choices=list(FORMATS), nargs="*", default=list(FORMATS))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     failures = 0
     for name in args.format:
         with tempfile.TemporaryDirectory() as folder:
-            fuzz, start = Fuzz(name, pathlib.Path(folder)), time.monotonic()
+            fuzz, start = make_fuzz(name, pathlib.Path(folder)), time.monotonic()
             counts = {"read": 0, "fault": 0}
             for seed in range(args.seed, args.seed + args.count):
                 try:

@@ -86,6 +86,16 @@ def test_a_finding_of_each_kind_names_its_record(tmp_path, rows, severity, kind,
     assert (finding.image, finding.row) == (0, 1)
 
 
+def test_the_worst_come_first(tmp_path):
+    rows = [(0, 1, [90, y, width, 50]) for y, width in ((0, 12), (1, 30), (2, 20))]
+    rows += [(1, 1, [5, y, 3 - y / 4, 20]) for y in range(3)]
+    kinds = {}
+    for finding in findings(write(tmp_path, *GOOD, *rows)):
+        kinds.setdefault(finding.kind, []).append(finding.row)
+    assert kinds["overhanging box"] == [2, 3, 1]  # by 20, 10 and 2 pixels
+    assert kinds["tiny box"] == [7, 6, 5]
+
+
 def test_crowds_are_no_repetition(tmp_path):
     assert findings(write(tmp_path, *GOOD, (0, 1, [10, 10, 40, 40], 1))) == []
 
@@ -176,7 +186,9 @@ def test_what_cannot_be_printed_is_spelt_out(tmp_path):
         '{"images": [{"id": 1, "file_name": "\\ud800.jpg"}], '
         '"annotations": [], "categories": [{"id": 1, "name": "a"}]}'
     )
-    _, (finding,) = read_part("train", lambda: read_coco(tmp_path / "a.json", tmp_path))
+    dataset, found = read_part("train", lambda: read_coco(tmp_path / "a.json", tmp_path))
+    finding, nothing_left = found
+    assert dataset is None and nothing_left.text.endswith("no image is left without a fault")
     assert "\\ud800.jpg" in finding.text
 
 
@@ -198,9 +210,23 @@ def test_statistics_by_hand(tmp_path):
 
 def test_a_report_of_no_object(tmp_path):
     report = make_report({"train": write(tmp_path)}, [], AnchorSettings(), 100, 100)
-    assert report.anchors is None and not report.has_errors
+    assert report.anchors is None and report.has_errors
     assert json.loads(json.dumps(report.as_dict(), allow_nan=False))["anchors"] is None
-    assert list(report_lines(report))[-1] == "0 fatal, 0 mended, 4 noted"
+    assert list(report_lines(report))[-1] == "1 fatal, 0 mended, 4 noted"
+
+
+def test_anchors_by_class_and_size(tmp_path):
+    rows = [(0, 1, [10, 10, 40, 40]), (0, 1, [1, 1, 90, 9]), (0, 1, [60, 60, 5, 5])]
+    data = write(tmp_path, *rows, (1, 2, [10, 10, 40, 40]))
+    report = make_report({"train": data}, [], AnchorSettings(), 100, 100)
+    classes = report.as_dict()["anchors"]["classes"]
+    dog = classes["dog"]["sizes"]
+    # Of 1600, 810 and 25 square pixels: only the square of 40 has an anchor of its size.
+    assert [dog[size]["objects"] for size in ("small", "medium", "large")] == [2, 1, 0]
+    assert [dog[size]["positive"] for size in ("small", "medium", "large")] == [0, 1, 1]
+    assert classes["cat"]["sizes"]["medium"]["objects"] == 1
+    (line,) = [line for line in report_lines(report) if line.startswith("  dog: 33.3 %")]
+    assert line.endswith("; small 0.0 %; medium 100.0 %")
 
 
 def test_the_report_in_words(tmp_path):

@@ -8,23 +8,23 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 import yaml
 from PIL import Image
 
-from keras_retinanet.data import tfrecord_writer
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.convert import (
     WRITERS,
     convert,
     image_names,
     mended,
-    upright_boxes,
-    write_tfrecord,
 )
 from keras_retinanet.data.dataset import Category
-from keras_retinanet.data.formats import DataSource, detect_format, read_dataset
+from keras_retinanet.data.formats import detect_format, read_dataset
 from keras_retinanet.data.images import decode_image
+from keras_retinanet.data.shards import Sharding
 from keras_retinanet.data.tfds_reader import read_tfds
+from keras_retinanet.data.upright import turned_boxes
 from tests.data_room.make import objects, one_fault, write_image
 
 CLASSES = ("Bär, groß", "cat", "never seen")
@@ -101,7 +101,8 @@ def through(expected, formats):
 
 
 def check(data, formats):
-    found = {name: sorted(rows) for name, rows in objects(data).items()}
+    # Upright: TFDS keeps boxes in the frame of the stored image.
+    found = {name: sorted(rows) for name, rows in objects(mended(data)).items()}
     expected = through(EXPECTED, formats)
     assert sorted(found) == sorted(expected)
     for name, rows in expected.items():
@@ -261,7 +262,7 @@ def test_boxes_turn_with_their_image(orientation):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", exif=exif, quality=95)
     shown = decode_image(stream.getvalue()).numpy()[..., 0] > 128
-    ((x_min, y_min, x_max, y_max),) = upright_boxes(
+    ((x_min, y_min, x_max, y_max),) = turned_boxes(
         np.array([[16.0, 8, 48, 24]]), np.array([48, 64]), orientation
     ).astype(int)
     expected = np.zeros(shown.shape, bool)
@@ -292,15 +293,57 @@ def test_images_are_linked_or_else_copied(source, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_shards_are_written_by_processes_in_order(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(tfrecord_writer, "_IMAGES_PER_SHARD", 2)
-    write_tfrecord(mended(source), image_names(source), tmp_path)
-    shards = sorted(path.name for path in tmp_path.glob("data*"))
-    assert shards == [f"data.tfrecord-{i:05d}-of-00003" for i in range(3)]
-    classes = str(tmp_path / "label_map.pbtxt")
-    data = read_dataset(DataSource("tfrecord", str(tmp_path), classes=classes))
-    check(data, {"tfrecord"})
-    assert data.image_ids.tolist() == [1, 2, 3, 4, 5]
+@pytest.mark.parametrize("name", ["tfrecord", "tfds"])
+def test_shards_are_the_same_however_many_processes_write_them(source, name, tmp_path):
+    def written(folder, **settings):
+        where, _ = convert(source, name, tmp_path / folder, Sharding(shards=3, **settings))
+        data = read_dataset(where)
+        check(data, {name})
+        assert data.image_ids.tolist() == [1, 2, 3, 4, 5]
+        files = [path for path in (tmp_path / folder).rglob("*") if path.is_file()]
+        return {path.relative_to(tmp_path / folder): path.read_bytes() for path in files}
+
+    one = written("one", processes=1)
+    assert one == written("two", processes=2)
+    names = sorted(path.name for path in one if "tfrecord" in path.name)
+    stem = {"tfrecord": "data", "tfds": "converted-train"}[name]
+    assert names == [f"{stem}.tfrecord-{i:05d}-of-00003" for i in range(3)]
+
+
+def test_more_shards_than_images_are_one_to_each(source, tmp_path):
+    where, _ = convert(source, "tfrecord", tmp_path / "out", Sharding(shards=9, processes=1))
+    assert len(list((tmp_path / "out").glob("data*"))) == 5
+    check(read_dataset(where), {"tfrecord"})
+    message = one_fault(convert, source, "voc", tmp_path / "voc", Sharding(shards=9))
+    assert message == "the format voc has no shards; leave their number and processes out"
+
+
+def test_tfds_opens_it_as_one_of_its_own(source, tmp_path):
+    _, notes = convert(source, "tfds", tmp_path / "out")
+    assert notes == ["TFDS has no category ids; they are counted from 1 now"]
+    by_name, info = tfds.load(
+        "converted", data_dir=str(tmp_path / "out"), split="train", with_info=True
+    )
+    in_folder = tfds.builder_from_directory(str(tmp_path / "out" / "converted" / "1.0.0"))
+    assert info.features["objects"].feature["label"].names == list(CLASSES)
+    assert in_folder.info.splits["train"].num_examples == 5
+    first, second, empty, turned, _ = tfds.as_numpy(by_name)
+    assert first["image"].shape == (20, 30, 3) and first["image/filename"] == b"a.jpg"
+    assert first["image/id"] == 1
+    assert first["objects"]["id"].tolist() == [1, 2, 3]
+    assert first["objects"]["is_crowd"].tolist() == [False, False, True]
+    assert first["objects"]["label"].tolist() == [0, 1, 1]
+    np.testing.assert_allclose(first["objects"]["area"], [10.5 * 17.75, 600, 200])
+    np.testing.assert_allclose(
+        first["objects"]["bbox"][0], [2 / 20, 1.25 / 30, 19.75 / 20, 11.75 / 30], atol=1e-7
+    )
+    assert second["image"].shape == (333, 77, 3) and second["objects"]["id"].tolist() == [4, 5]
+    assert empty["objects"]["bbox"].shape == (0, 4)
+    # x 2 to 6, y 3 to 28 of 20 x 30 upright pixels; stored, they lie at x 3 to 28, y 14 to 18.
+    assert turned["image"].shape == (20, 30, 3)
+    np.testing.assert_allclose(
+        turned["objects"]["bbox"][0], [14 / 20, 3 / 30, 18 / 20, 28 / 30], atol=1e-7
+    )
 
 
 def test_what_cannot_be_written_leaves_nothing_behind(source, tmp_path, monkeypatch):

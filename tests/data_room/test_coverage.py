@@ -87,6 +87,13 @@ def test_objects_at_the_size_that_they_are_trained_at(tmp_path):
     assert objects.canvas.tolist() == [[128, 160], [128, 160]]
 
 
+def test_objects_of_a_stretched_picture(tmp_path):
+    data = read_coco(*write_coco(tmp_path, count=3, side=64)).take([1])  # of 64 x 80 pixels
+    objects = trained_objects(data, 160, 160, stretch=True)
+    assert objects.canvas.tolist() == [[160, 160]] * len(data.labels) and len(data.labels)
+    np.testing.assert_allclose(objects.boxes, data.boxes * [2, 2.5, 2, 2.5])
+
+
 def test_shares_are_summed_up():
     assert coverage(np.array([0.39, 0.4, 0.5, 0.71])) == Coverage(4, 0.5, 0.75, 0.5)
     assert coverage(np.empty(0)) == Coverage(0, 1.0, 1.0, 1.0)
@@ -98,11 +105,15 @@ def test_shares_are_summed_up():
 
 def test_the_line_warns_below_98_percent(tmp_path):
     data = read_coco(*write_coco(tmp_path, count=6, side=64))
-    line = coverage_line(data, 64, 128, PAPER)
+    small, large = trained_objects(data, 64, 128), trained_objects(data, 256, 512)
+    line = coverage_line(small, PAPER, are_fixed=False)
     count = len(data.labels)
     assert line.startswith("warning: anchors: ")
     assert f" of {count} objects overlap one by 0.5, " in line
-    line = coverage_line(data, 256, 512, PAPER)
+    assert line.endswith("retinanet-check --fit_anchors proposes others for the same settings")
+    line = coverage_line(small, PAPER, are_fixed=True)
+    assert line.endswith("alone. The anchors are those of model.weights, which fixes them")
+    line = coverage_line(large, PAPER, are_fixed=False)
     assert line == f"anchors: 100.0 % of {count} objects overlap one by 0.5, 100.0 % by 0.4"
 
 

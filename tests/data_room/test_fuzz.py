@@ -2,14 +2,13 @@
 
 import pytest
 
-from keras_retinanet.data.convert import WRITERS
-from keras_retinanet.data.formats import read_dataset
-from tests.data_room.fuzz import Fuzz, check
+from keras_retinanet.data.formats import FORMATS
+from tests.data_room.fuzz import check, make_fuzz
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files_are_faults_or_data_sets(name, tmp_path):
-    fuzz = Fuzz(name, tmp_path)
+    fuzz = make_fuzz(name, tmp_path)
     outcomes = [fuzz.outcome(seed) for seed in range(200)]
     assert 5 < outcomes.count("read") < 195
-    check(read_dataset(fuzz.source))
+    check(fuzz.read(fuzz.source))

@@ -450,4 +450,4 @@ def test_encoded_images_are_named(files):
     good = encode(picture(), "JPEG")
     assert unreadable(["a", "b"], [good, good]) is None
     error = unreadable([f"shapes/train/{i}" for i in range(600)], [good] * 599 + [good[:-9]])
-    assert str(error).startswith("shapes/train/599: the image cannot be decoded")
+    assert str(error).startswith("shapes/train/599: the JPEG file is truncated")

@@ -1,6 +1,8 @@
+import gc
 import itertools
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from keras_retinanet.data import batch_painter
 from keras_retinanet.data.augment import AugmentSettings
+from keras_retinanet.data.canvases import Canvases
 from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.pipeline import (
     epoch_batches,
@@ -119,6 +123,58 @@ def test_a_resumed_run_gets_the_batches_it_would_have_got(dataset):
     whole = batches_of(dataset, 9)
     for start in (1, 3, 7):
         assert_equal(whole[start:], batches_of(dataset, 9 - start, start_step=start))
+
+
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 1), (3, 2)])
+def test_workers_share_the_rows_of_the_same_batches(dataset, workers, replicas):
+    """One after the other, what the replicas of all workers get is the batch of a lone worker."""
+    options = AugmentSettings(64, 96, scale_jitter=(0.7, 1.4), mosaic=0.5)
+    arguments = {"batch_size": 6, "padding_color": GRAY, "seed": 1, "start_step": 2}
+    whole = training_batches(dataset, options, **arguments).take(3).as_numpy_iterator()
+    parts = []
+    for worker in range(workers):
+        context = tf.distribute.InputContext(workers, worker, workers * replicas)
+        part = training_batches(dataset, options, **arguments, input_context=context)
+        assert part.element_spec[0].shape[0] == 6 // (workers * replicas)
+        parts.append(part.as_numpy_iterator())
+    for expected in whole:
+        got = [next(part) for part in parts for _ in range(replicas)]
+        joined = tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *got)
+        assert_equal([expected], [joined])
+
+
+def test_a_batch_that_workers_cannot_share_is_refused(dataset):
+    context = tf.distribute.InputContext(2, 0, 2)
+    with pytest.raises(ValueError, match="5 is not divisible by `num_replicas_in_sync` 2"):
+        training_batches(
+            dataset, AugmentSettings(), batch_size=5, padding_color=GRAY, input_context=context
+        )
+
+
+def test_iterators_beside_each_other_do_not_disturb_each_other(dataset):
+    options = AugmentSettings(64, 96, scale_jitter=(0.7, 1.4))
+    batches = training_batches(dataset, options, batch_size=2, padding_color=GRAY)
+    pairs = list(itertools.islice(zip(batches, batches, strict=True), 6))
+    first, second = zip(
+        *[[tf.nest.map_structure(np.array, x) for x in pair] for pair in pairs], strict=True
+    )
+    assert_equal(first, second)
+    assert_equal(first, batches_of(dataset, 6, options))
+
+
+def test_an_iterator_that_is_left_leaves_no_batch_behind(dataset, monkeypatch):
+    made = []
+    monkeypatch.setattr(batch_painter, "Canvases", lambda: made.append(Canvases()) or made[-1])
+    batches = training_batches(dataset, AugmentSettings(64, 96), batch_size=2, padding_color=GRAY)
+    iterator = iter(batches)
+    next(iterator)
+    assert any(map(made[0].is_open, range(20)))  # those after it are in the making
+    del iterator
+    deadline = time.monotonic() + 20.0
+    while any(map(made[0].is_open, range(20))) and time.monotonic() < deadline:
+        gc.collect()  # the generator is closed in a thread of the pipeline's own
+        time.sleep(0.05)
+    assert not any(map(made[0].is_open, range(20)))
 
 
 def test_cached_pictures_are_those_of_the_files(dataset):

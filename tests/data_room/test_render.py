@@ -22,7 +22,9 @@ def paint_tiles(stored, *tiles, canvas, holes=()):
     def stack(field):
         return np.array([getattr(tile, field) for tile in tiles])
 
-    return paint(
+    picture = np.full((*canvas, 3), 77, np.uint8)  # what memory that is used again may hold
+    paint(
+        picture,
         [stored] * len(tiles),
         crops=stack("crop"),
         sizes=stack("size"),
@@ -32,9 +34,9 @@ def paint_tiles(stored, *tiles, canvas, holes=()):
         offsets=stack("offset"),
         weights=stack("weight"),
         holes=np.array(holes, int).reshape(-1, 4),
-        canvas=np.array(canvas),
         fill=BLACK,
     )
+    return picture
 
 
 @settings(max_examples=150, deadline=None)
@@ -105,6 +107,20 @@ def test_blending_weighs_and_holes_are_filled():
         ]
     )
     np.testing.assert_array_equal(image[..., 0], expected)
+
+
+def test_all_that_no_tile_covers_is_filled():
+    stored = np.full((4, 6, 3), 200, np.uint8)
+    tile = Tile(0, [0, 0, 4, 6], [4, 6], offset=np.array([2, 3]))
+    expected = np.zeros((9, 11), np.uint8)
+    expected[2:6, 3:9] = 200
+    np.testing.assert_array_equal(paint_tiles(stored, tile, canvas=[9, 11])[..., 0], expected)
+    # and in a mosaic, whose other tiles are painted beside the first
+    second = Tile(0, [0, 0, 2, 2], [2, 2], offset=np.array([0, 9]))
+    expected[:2, 9:] = 200
+    np.testing.assert_array_equal(
+        paint_tiles(stored, tile, second, canvas=[9, 11])[..., 0], expected
+    )
 
 
 @pytest.mark.parametrize("size", [(90, 70), (25, 31), (40, 40)])

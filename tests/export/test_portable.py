@@ -1,6 +1,8 @@
 """Exports for other runtimes: each is made, run in its runtime, and held against `model.detect`."""
 
 import json
+import pathlib
+import re
 import sys
 import zipfile
 
@@ -9,17 +11,21 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import keras_retinanet as kr
 from keras_retinanet.export.finish import finish
 from keras_retinanet.export.portable_formats import format_module
+from keras_retinanet.export.program import make_program
 from keras_retinanet.export.self_test import SelfTestError
 from keras_retinanet.export.session import read_labels
+from keras_retinanet.export.signatures import raw_heads
 from keras_retinanet.export.version_folder import ExportError
 from tests.commands.here import error_here, run_here
 from tests.export.make import assert_same, photograph, shuffle_statistics, small_model
 
+EXPORTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "exports.md"
 SIZE = (70, 90)
 LABELS = "3 red\n17 light blue\n90 Grün\n"
 
@@ -45,9 +51,12 @@ def assert_detects(model, run, pictures):
 
 @pytest.mark.slow
 def test_onnx_takes_all_sizes_and_batches(spread, tmp_path):
-    folder = kr.export_portable(spread, tmp_path / "new" / "base", 3, format="onnx")
-    assert folder == tmp_path / "new" / "base" / "3"
-    run = format_module("onnx").load(folder)
+    folder = kr.export_portable(spread, tmp_path / "new" / "base", 1, format="onnx")
+    assert folder == tmp_path / "new" / "base" / "1"
+
+    def run(pictures):
+        return run_documented("ONNX", folder.parent, pictures)
+
     assert_detects(spread, run, [photograph(70, 90, seed) for seed in range(3)])
     # 49 x 64 / 49 is 63.99.. in float64 and 64 in float32: the size rule must be float64 there too.
     for height, width in ((49, 60), (130, 60), (64, 96), (20, 300)):
@@ -67,16 +76,29 @@ def test_openvino_takes_one_size(spread, tmp_path):
     folder = kr.export_portable(
         spread, tmp_path, 1, format="openvino", image_size=SIZE, batch_size=2
     )
-    run = format_module("openvino").load(folder)
+
+    def run(pictures):
+        return run_documented("OpenVINO", tmp_path, pictures)
+
     assert_detects(spread, run, [photograph(*SIZE, seed) for seed in range(2)])
-    labels = (
-        openvino.Core().read_model(folder / "model.xml").get_rt_info(["retinanet", "labels.txt"])
-    )
-    assert labels.astype(str) == LABELS
+    read = openvino.Core().read_model(folder / "model.xml")
+    assert read.get_rt_info(["retinanet", "labels.txt"]).astype(str) == LABELS
     assert read_labels(folder / "labels.txt") == {3: "red", 17: "light blue", 90: "Grün"}
 
 
 @pytest.mark.slow
+def test_litert_leaves_the_nms_to_numpy(spread, tmp_path):
+    folder = kr.export_portable(spread, tmp_path, 1, format="litert", image_size=(49, 60))
+
+    def run(pictures):
+        return run_documented("LiteRT", tmp_path, pictures)
+
+    for seed in range(2):
+        assert_detects(spread, run, [photograph(49, 60, seed)])
+    with zipfile.ZipFile(folder / "model.tflite") as archive:
+        assert archive.read("labels.txt").decode() == LABELS
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -84,17 +106,18 @@ def test_openvino_takes_one_size(spread, tmp_path):
         {"class_agnostic": True, "nms_iou": 0.3, "box_coding": "corners"},
     ],
 )
-def test_litert_leaves_the_nms_to_numpy(settings, tmp_path):
+def test_numpy_finishes_as_the_model_does(settings):
     keras.utils.set_random_seed(3)
     model = small_model(**settings)
-    folder = kr.export_portable(model, tmp_path, 1, format="litert", image_size=(49, 60))
-    run = format_module("litert").load(folder)
-    stored = json.loads((folder / "detector.json").read_text("utf-8"))
-    for seed in range(2):
-        picture = photograph(49, 60, seed)
-        assert_detects(model, lambda images: finish(run(images), stored), [picture])
-    with zipfile.ZipFile(folder / "model.tflite") as archive:
-        assert archive.read("labels.txt").decode() == LABELS
+    stored = json.loads(
+        make_program(model, "heads", (None, None, None, 3)).metadata["detector.json"]
+    )
+
+    def run(pictures):
+        heads = raw_heads(model, tf.constant(pictures))
+        return finish({name: value.numpy() for name, value in heads.items()}, stored)
+
+    assert_detects(model, run, [photograph(70, 90, seed) for seed in range(2)])
 
 
 @pytest.mark.slow
@@ -104,12 +127,24 @@ def test_heads_are_those_of_the_network(spread, tmp_path):
     )
     picture = photograph(64, 96)
     found = format_module("onnx").load(folder)(picture[None])
-    expected = spread.heads(picture[None].astype(np.float32))
+    images = picture[None].astype(np.float32)
+    expected = spread(images, training=False)
     for name in ("class_logits", "box_deltas"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-3)
     np.testing.assert_array_equal(found["level_sizes"], [[9 * n for n in (96, 24, 6, 2, 1)]])
     np.testing.assert_array_equal(found["resized_sizes"], [[64, 96]])
-    np.testing.assert_array_equal(found["anchors"][0], expected["anchors"])
+    np.testing.assert_array_equal(
+        found["anchors"][0], np.concatenate(spread.network(images)["anchors"])
+    )
+
+
+def run_documented(title, base, pictures):
+    """What the lines below `# title` in docs/exports.md find, with the version 1 below `base`."""
+    text = EXPORTS.read_text("utf-8")
+    (code,) = re.findall(rf"```python\n(# {title}\n.*?)```", text, re.DOTALL)
+    names = {"pictures": pictures}
+    exec(re.sub(r'"\w+/detector/', f'"{base}/', code), names)
+    return names["found"]
 
 
 def test_nms_by_hand():
@@ -146,23 +181,20 @@ def test_nms_by_hand():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_int8_is_near(format, spread, tmp_path):
-    size = SIZE if format == "openvino" else None
+def test_int8_is_near(spread, tmp_path):
     pictures = [photograph(*SIZE, seed) for seed in range(8)]
     folder = kr.export_portable(
         spread,
         tmp_path,
         1,
-        format=format,
-        image_size=size,
+        format="openvino",
+        image_size=SIZE,
         precision="int8",
         calibration_images=pictures,
     )
-    weights = folder / ("model.onnx" if format == "onnx" else "model.bin")
     parameters = sum(np.prod(v.shape) for v in spread.network.variables)
-    assert weights.stat().st_size < 2 * parameters  # float32 takes four bytes each
-    found = format_module(format).load(folder)(pictures[0][None])
+    assert (folder / "model.bin").stat().st_size < 2 * parameters  # float32 takes four bytes each
+    found = format_module("openvino").load(folder)(pictures[0][None])
     best = spread.detect(pictures[:1])[0]
     difference = found["detection_scores"][0, 0] / best["scores"][0] - 1
     assert 1e-5 < abs(difference) < 0.2, difference

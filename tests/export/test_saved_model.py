@@ -136,6 +136,7 @@ def test_debugging_shows_the_heads(model, answers):
     cells = 96 + 24 + 6 + 2 + 1
     assert raw["class_logits"].shape == (2, cells * 9, 3)
     np.testing.assert_array_equal(raw["resized_sizes"], [[64, 82]] * 2)
+    np.testing.assert_array_equal(raw["level_sizes"], [[864, 216, 54, 18, 9]] * 2)
     prepared = tf.image.resize(answers[1], [64, 82])
     color = tf.constant(model.padding_color)
     prepared = tf.pad(prepared - color, [[0, 0], [0, 0], [0, 14], [0, 0]]) + color

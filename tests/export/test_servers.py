@@ -25,6 +25,7 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
+from keras_retinanet.export.answers import AnswerError
 from keras_retinanet.export.client import ServerError, ServerModel
 from keras_retinanet.export.session import SessionModel
 from tests.export.make import assert_same, encode, photograph
@@ -305,10 +306,9 @@ def test_a_folder_without_an_export_and_a_taken_port_are_one_line(tmp_path, serv
         ("http://127.0.0.1:1/v1/models/x", "cannot be reached (.*refused"),
     ],
 )
-def test_a_server_that_is_not_there_is_named(url, message, tmp_path):
-    (tmp_path / "a.png").write_bytes(FILES[0])
+def test_a_server_that_is_not_there_is_named(url, message):
     with pytest.raises(ServerError, match=url) as raised:
-        next(ServerModel(url, {}).detect([tmp_path / "a.png"]))
+        ServerModel(url, {}).detect(FILES[0], (1, 1))
     assert re.search(message.replace("(", r"\("), str(raised.value))
 
 
@@ -335,7 +335,7 @@ def test_retinanet_predict_asks_the_server(server, model, export, tmp_path):
 
 
 @pytest.mark.parametrize("answer", [1.0, {}, {"num_detections": "many"}, {"num_detections": 1.0}])
-def test_another_kind_of_model_is_one_line(answer, tmp_path):
+def test_another_kind_of_model_is_one_line(answer):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -346,9 +346,8 @@ def test_another_kind_of_model_is_one_line(answer, tmp_path):
         def log_message(self, *_):
             pass
 
-    (tmp_path / "a.png").write_bytes(encode(photograph(20, 30), "PNG"))
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/v1/models/other"
-        with pytest.raises(ServerError, match="the answer is not that of a detector"):
-            next(ServerModel(url, {}).detect([tmp_path / "a.png"]))
+        with pytest.raises(AnswerError, match="the answer is not that of a detector"):
+            ServerModel(url, {}).detect(encode(photograph(20, 30), "PNG"), (20, 30))

@@ -43,6 +43,7 @@ def test_a_run_on_two_replicas_is_one_like_any_other(tmp_path, monkeypatch):
     train.train(load_config("small", [*SETTINGS, "train.epochs=2"]), "run", say=lines.append)
     assert "devices: CPU:0, CPU:1" in lines[0]
     train.resume("run", ["train.epochs=3"], say=lines.append)
+    assert load_config("run/config.yaml").train.epochs == 3
     with open("run/metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [2, 4, 6]

@@ -1,0 +1,85 @@
+"""retinanet-demo: a page on which to try models on photographs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import socket
+
+from absl import flags
+
+from keras_retinanet.commands import common
+from keras_retinanet.config import ConfigError
+from keras_retinanet.export.client import ServerModel
+from keras_retinanet.export.exported_model import ExportedModel
+from keras_retinanet.export.served_model import ExportNotFoundError, find_version
+from keras_retinanet.export.session import read_labels
+from keras_retinanet.export.shown_model import ShownModel, show_served, show_trained
+
+USAGE = """Opens a page on this machine alone: drop a photograph on it, see what a model finds, move
+the score threshold, compare models side by side.
+
+  retinanet-demo --model run
+  retinanet-demo --model served/detector/1 --model served/detector/2
+  retinanet-demo --model m.keras --model http://localhost:8501/v1/models/detector
+
+The package nicegui is needed: pip install 'retinanet-keras[demo]'."""
+
+FLAGS = common.new_flags()
+flags.DEFINE_multi_string(
+    "model",
+    None,
+    "Run folder, .keras file, BASE or BASE/N of retinanet-export, or URL of a model on a server; "
+    "give it twice to compare two.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "labels",
+    None,
+    "For models on a server: the assets/labels.txt of the export.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "port", 8080, "Of the page; 0: any.", lower_bound=0, upper_bound=65535, flag_values=FLAGS
+)
+
+
+def main(words: list[str]) -> int:
+    if words:
+        raise ConfigError(f"{words[0]!r} is not understood; --help shows the usage")
+    if importlib.util.find_spec("nicegui") is None:
+        raise ConfigError("the page needs the package nicegui: pip install 'retinanet-keras[demo]'")
+    from keras_retinanet.export.demo_page import serve_page
+
+    with _listen(FLAGS.port) as listening:
+        models = [_load(word) for word in FLAGS.model]
+        host, port = listening.getsockname()
+        print(f"page: http://{host}:{port}\nCtrl-C ends it", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            serve_page(models, listening)
+    print("ended")
+    return 0
+
+
+def _load(word: str) -> ShownModel:
+    """The model that one --model names."""
+    if "://" in word:
+        names = read_labels(FLAGS.labels) if FLAGS.labels else {}
+        return show_served(word, ServerModel(word, names))
+    try:
+        return show_served(word, ExportedModel(find_version(word)))
+    except ExportNotFoundError:
+        return show_trained(word, common.load_model_here(word))
+
+
+def _listen(port: int) -> socket.socket:
+    """A socket that takes connections: before models are loaded, which takes long."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise ConfigError(f"--port={port}: {error.strerror}; 0 takes any") from error
+
+
+def run() -> None:
+    """The console entry point."""
+    common.run(main, FLAGS, USAGE, required=("model",))

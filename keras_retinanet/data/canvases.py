@@ -1,0 +1,59 @@
+"""Memory of training batches in the making, into whose rows pictures are painted one by one.
+
+A picture of 800 x 1088 pixels takes 2.6 MB. Memory that is new to a process must be cleared by the
+kernel, which takes about as long as resizing a picture into it; so does a copy from a picture of
+its own into the batch. So pictures are painted where they stay, and memory is used again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterable
+
+import numpy as np
+
+_ALIGNMENT = 64  # bytes; TensorFlow takes over an array that starts so, and copies any other
+
+
+class Canvases:
+    """Batches that are being painted, each under a number of its own."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, np.ndarray] = {}
+        self._unused: list[np.ndarray] = []
+        self._numbers = itertools.count()
+
+    def begin(self, rows: int, canvas: np.ndarray) -> int:
+        """The number of a new batch of `rows` pictures of the size `canvas`, height and width."""
+        number = next(self._numbers)
+        self._open[number] = self._array((rows, *canvas.tolist(), 3))
+        return number
+
+    def row(self, number: int, row: int) -> np.ndarray:
+        """uint8 [height, width, 3] to paint on, with anything on it."""
+        return self._open[number][row]
+
+    def finish(self, number: int) -> np.ndarray:
+        """The batch, uint8 [rows, height, width, 3], which is the caller's from now on."""
+        return self._open.pop(number)
+
+    def is_open(self, number: int) -> bool:
+        """Whether a batch is begun and not finished."""
+        return number in self._open
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Forgets batches, finished or not."""
+        for number in numbers:
+            self._open.pop(number, None)
+
+    def _array(self, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of whatever its memory holds; when nobody has it any more, another gets that."""
+        size = int(np.prod(shape))
+        memory = self._unused.pop() if self._unused else np.empty(0, np.uint8)
+        if memory.size < size:
+            room = np.empty(size + _ALIGNMENT, np.uint8)
+            memory = room[-room.ctypes.data % _ALIGNMENT :]
+        array = memory[:size].reshape(shape)
+        weakref.finalize(array, self._unused.append, memory).atexit = False
+        return array

@@ -1,0 +1,173 @@
+"""A data set without its faults: what `retinanet-check --fix` writes.
+
+docs/data_faults.md says of each kind of finding what is done about it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from keras_retinanet.data.assemble import repeats
+from keras_retinanet.data.check import Finding
+from keras_retinanet.data.convert import convert
+from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
+from keras_retinanet.files import write_atomically
+
+# The findings that `convert` does away with.
+_BY_CONVERSION = (
+    "overhanging box",
+    "empty box",
+    "EXIF rotation not applied, as the annotation asks",
+)
+_IMAGES_LEFT_OUT = ("image that cannot be decoded", "repeated image", "image in both parts")
+_ROWS_LEFT_OUT = ("repeated box",)
+_LEFT_OUT = ("cannot be read", "other classes than in training", *_IMAGES_LEFT_OUT, *_ROWS_LEFT_OUT)
+
+# The file that lists what was done, in the mended copy.
+LISTED = "mended.txt"
+
+
+def with_sound_classes(
+    dataset: DetectionDataset, known: Sequence[Category] | None = None
+) -> DetectionDataset:
+    """The data set with classes that have ids and names of their own, those of `known` if given.
+
+    Classes of one name become one, the first of them; the objects of a class that `known` has not,
+    or that shares its id or has no name, are left out.
+
+    Args:
+        dataset: as it was read without its faulty records.
+        known: the categories of the training part.
+
+    Raises:
+        DataError: if no class is left.
+    """
+    kept: dict[str, Category] = {category.name: category for category in known or ()}
+    if known is None:
+        ids = [category.id for category in dataset.categories]
+        again = set(repeats(ids))
+        for place, category in enumerate(dataset.categories):
+            if place not in again and category.name.strip():
+                kept.setdefault(category.name, category)
+    categories = tuple(sorted(kept.values(), key=lambda category: category.id))
+    if not categories:
+        raise DataError(f"{dataset.name}: no class is left without a fault")
+    if categories == dataset.categories:
+        return dataset
+    place_of = {category.name: place for place, category in enumerate(categories)}
+    places = np.array([place_of.get(c.name, -1) for c in dataset.categories], np.int64)
+    category_ids = np.array([category.id for category in categories], np.int64)
+    # By ids, since an empty box has no label; of classes that share one, the first counts.
+    pairs = list(zip(dataset.categories, places.tolist(), strict=True))
+    by_id = {category.id: place for category, place in reversed(pairs)}
+    rows = np.array([by_id[i] for i in dataset.category_ids.tolist()], np.int64).reshape(-1)
+    dataset = dataclasses.replace(
+        dataset,
+        categories=categories,
+        labels=np.where(dataset.labels < 0, -1, rows).astype(np.int32),
+        category_ids=category_ids[rows],
+        negatives=_known_negatives(dataset, by_id, category_ids),
+    )
+    return _without_rows(dataset, np.flatnonzero(rows < 0))
+
+
+def _known_negatives(
+    dataset: DetectionDataset, by_id: Mapping[int, int], ids: np.ndarray
+) -> tuple[tuple[int, ...], ...] | None:
+    if dataset.negatives is None:
+        return None
+    return tuple(
+        tuple(int(ids[by_id[i]]) for i in absent if by_id.get(i, -1) >= 0)
+        for absent in dataset.negatives
+    )
+
+
+def fixed(part: str, dataset: DetectionDataset, findings: Sequence[Finding]) -> DetectionDataset:
+    """A part without the images and rows that findings on it ask to leave out.
+
+    Raises:
+        DataError: if no object to train on is left of the training part, or no image.
+    """
+    own = [finding for finding in findings if finding.part == part]
+    images = {finding.image for finding in own if finding.kind in _IMAGES_LEFT_OUT}
+    rows = [finding.row for finding in own if finding.kind in _ROWS_LEFT_OUT]
+    result = _without_rows(dataset, rows)
+    kept = np.setdiff1d(np.arange(len(dataset)), list(images))
+    if not len(kept):
+        raise DataError(f"{dataset.name}: no image is left without a fault")
+    result = result.take(kept)
+    if part == "train" and not (result.labels[~result.is_crowd] >= 0).any():
+        raise DataError(f"{dataset.name}: no object to train on is left without a fault")
+    return result
+
+
+def _without_rows(
+    dataset: DetectionDataset, rows: Collection[int] | np.ndarray
+) -> DetectionDataset:
+    image_of = np.repeat(np.arange(len(dataset)), np.diff(dataset.row_splits))
+    kept = np.setdiff1d(np.arange(len(image_of)), np.array(list(rows), np.int64))
+    return dataclasses.replace(
+        dataset,
+        row_splits=np.searchsorted(image_of[kept], np.arange(len(dataset) + 1)),
+        boxes=dataset.boxes[kept],
+        labels=dataset.labels[kept],
+        is_crowd=dataset.is_crowd[kept],
+        annotated_xywh=dataset.annotated_xywh[kept],
+        areas=dataset.areas[kept],
+        category_ids=dataset.category_ids[kept],
+    )
+
+
+def write_fixed(
+    parts: Mapping[str, DetectionDataset], findings: Sequence[Finding], output: pathlib.Path
+) -> list[str]:
+    """Writes a folder for each part, in COCO's format, and the list of all that was mended.
+
+    Args:
+        parts: those that were read, by "train" and "val".
+        findings: all findings on them.
+        output: the folder; it must not exist.
+
+    Returns:
+        The words that `retinanet-train` finds it by.
+
+    Raises:
+        DataError: if the folder exists, or nothing is left of a part; nothing is written then.
+        OSError: if it cannot be written.
+    """
+    if "train" not in parts:
+        raise DataError("the training part cannot be read, so there is nothing to mend")
+    result = {part: fixed(part, dataset, findings) for part, dataset in parts.items()}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    words = ["data.format=coco"]
+    with write_atomically(output) as folder:
+        folder.mkdir()
+        for part, dataset in result.items():
+            source, _ = convert(dataset, "coco", folder / part)
+            for field in ("annotations", "images"):
+                path = os.path.relpath(getattr(source, field), folder)
+                words.append(f"data.{part}.{field}={output / path}")
+        lines = "".join(f"{line}\n" for line in mend_lines(findings))
+        (folder / LISTED).write_text(lines, encoding="utf-8")
+    return words
+
+
+def check_absent(output: pathlib.Path) -> None:
+    """Raises a DataError if the folder to write is there."""
+    if output.exists() or output.is_symlink():
+        raise DataError(f"{output} exists; name another folder for the mended copy")
+
+
+def mend_lines(findings: Sequence[Finding]) -> list[str]:
+    """What was done about each finding that anything was done about."""
+    return [
+        f"{finding.part}: {finding.kind}, "
+        f"{'left out' if finding.kind in (*_LEFT_OUT, 'empty box') else 'mended'}: {finding.text}"
+        for finding in findings
+        if finding.kind in (*_LEFT_OUT, *_BY_CONVERSION)
+    ]

@@ -1,0 +1,170 @@
+"""Which images a command line names: files, folders, patterns and TFRecord files, local or not.
+
+Everything is found and read by `tf.io.gfile`, so gs:// and whatever else TensorFlow knows will do.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.images import IMAGE_SUFFIXES
+from keras_retinanet.data.tfrecord import is_record
+
+# Around a record's bytes lie its length, a checksum of that, and one of the bytes.
+_LENGTH = struct.Struct("<Q")
+_BEFORE, _AFTER = 12, 4
+
+_NAMES = ("image/filename", "image/source_id")
+
+
+class ListedImage(NamedTuple):
+    """An image that a command line names.
+
+    Attributes:
+        path: of the image's file, or of the TFRecord file that it lies in.
+        record: its place there, from 1; 0 for a file of its own.
+        offset: where that record starts, in bytes.
+    """
+
+    path: str
+    record: int = 0
+    offset: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}, record {self.record}" if self.record else self.path
+
+    @property
+    def stem(self) -> str:
+        """A short name for what is made of the image."""
+        base = os.path.basename(self.path)
+        return f"{base}-{self.record:06d}" if self.record else os.path.splitext(base)[0]
+
+
+def list_images(words: Sequence[str]) -> list[ListedImage]:
+    """The images that `words` name, in this order; those of a folder or a pattern sorted by path.
+
+    A word is an image or a TFRecord file, a folder that is searched for both to its bottom, or a
+    pattern of both in which ** stands for any folders: "photos/**/*.jpg". Whether a file is one of
+    TFRecord goes by its name, see `tfrecord.is_record`.
+
+    Raises:
+        DataError: if a word names nothing or cannot be looked up, or a TFRecord file is damaged.
+    """
+    images: list[ListedImage] = []
+    for word in words:
+        try:
+            paths = _paths(word)
+            for path in paths:
+                images += _records(path) if is_record(path) else [ListedImage(path)]
+        except tf.errors.OpError as error:
+            raise DataError(f"{word}: {_reason(error)}") from error
+    if not images:
+        raise DataError(
+            "no image is named, or the folders hold none (JPEG, PNG, GIF, BMP, TFRecord)"
+        )
+    return images
+
+
+def read_listed(image: ListedImage) -> tuple[str, bytes]:
+    """The name and the encoded bytes of an image.
+
+    A record is called as its `image/filename`, else its `image/source_id` says; a file by its path.
+
+    Raises:
+        DataError: naming it, if it cannot be read or a record holds no image.
+    """
+    try:
+        with tf.io.gfile.GFile(image.path, "rb") as file:
+            if not image.record:
+                return image.path, file.read()
+            file.seek(image.offset)
+            (length,) = _LENGTH.unpack(file.read(_BEFORE)[: _LENGTH.size])
+            contents = file.read(length)
+    except tf.errors.OpError as error:
+        raise DataError(f"{image}: {_reason(error)}") from error
+    try:
+        features = tf.train.Example.FromString(contents).features.feature
+    except DecodeError:
+        raise DataError(f"{image} is no tf.Example; write the file anew") from None
+    if not features["image/encoded"].bytes_list.value:
+        raise DataError(f"{image} has no image/encoded, the bytes of an image; write the file anew")
+    named = [features[key].bytes_list.value for key in _NAMES]
+    name = next((values[0].decode("utf-8", "replace") for values in named if values), str(image))
+    return name, features["image/encoded"].bytes_list.value[0]
+
+
+def _paths(word: str) -> list[str]:
+    if tf.io.gfile.isdir(word):
+        return sorted(filter(_is_listed, _files_below(word)))
+    if tf.io.gfile.exists(word):
+        return [word]
+    if not re.search(r"[*?[]", word):
+        raise DataError(f"there is no file or folder {word}")
+    files, pattern = _files_below(_fixed_part(word)), word.split("/")
+    found = [path for path in files if _is_listed(path) and _matches(path.split("/"), pattern)]
+    if not found:
+        raise DataError(f"no image or TFRecord file is matched by {word}")
+    return sorted(found)
+
+
+def _is_listed(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES or is_record(path)
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    for place, _, names in tf.io.gfile.walk(folder or "."):
+        # A pattern without a folder is held against names without one.
+        prefix = place if folder else place.removeprefix(".").removeprefix("/")
+        yield from (os.path.join(prefix, name) for name in names)
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder that all paths of a pattern lie in, as far as it is spelled out."""
+    return os.path.dirname(re.split(r"[*?[]", pattern, maxsplit=1)[0])
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path is matched by a pattern, both cut into their parts."""
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return _matches(path, pattern[1:]) or bool(path and _matches(path[1:], pattern))
+    is_first = bool(path) and fnmatch.fnmatchcase(path[0], pattern[0])
+    return is_first and _matches(path[1:], pattern[1:])
+
+
+def _records(path: str) -> list[ListedImage]:
+    """The records of a TFRecord file; only their lengths are read."""
+    images: list[ListedImage] = []
+    offset, size = 0, tf.io.gfile.stat(path).length
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while offset < size:
+            head = file.read(_BEFORE)
+            length = _LENGTH.unpack(head[: _LENGTH.size])[0] if len(head) == _BEFORE else size
+            if offset + _BEFORE + length + _AFTER > size:
+                record = len(images) + 1
+                raise DataError(
+                    f"{path}: record {record} is cut or the file is no TFRecord file; "
+                    "write the file anew"
+                )
+            images.append(ListedImage(path, len(images) + 1, offset))
+            offset += _BEFORE + length + _AFTER
+            file.seek(offset)
+    return images
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """What TensorFlow's file systems say, with the remedy where one is known."""
+    message = " ".join(error.message.split())
+    if isinstance(error, tf.errors.UnimplementedError):
+        return f"{message}; copy the files to a folder, or install TensorFlow's plugin for it"
+    return f"cannot be read ({message})"

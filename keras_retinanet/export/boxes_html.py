@@ -1,0 +1,84 @@
+"""Detections as HTML that lies over a photograph, whatever size a browser shows that at."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from keras_retinanet.evaluation.drawing import Color, class_color, ink_color
+from keras_retinanet.models.inference import Detections
+
+STYLE = """
+.photo { position: relative; container-type: inline-size; overflow: hidden; margin: 0 auto }
+.photo > img { display: block; width: 100%; height: 100% }
+.box { position: absolute; border: 2px solid var(--color); box-shadow: 0 0 0 1px #0009,
+  inset 0 0 0 1px #fff9 }
+.box:hover { z-index: 2; background: color-mix(in srgb, var(--color) 25%, transparent) }
+.box > span { position: absolute; left: -2px; bottom: 100%; padding: 0 .35em; white-space: nowrap;
+  z-index: 1; background: var(--color); color: var(--ink); font-weight: 500; font-size: 12px;
+  line-height: 1.5;
+  max-width: 60cqw; overflow: hidden; text-overflow: ellipsis }
+.box.at-top > span { bottom: auto; top: 0; left: 0 }
+.box.at-right > span { left: auto; right: -2px }
+"""
+
+# Shares of the photograph, from where on a label above its box, or to the right of the left edge
+# of it, would be cut off.
+_TOP, _RIGHT = 0.06, 0.7
+
+
+class ClassColors:
+    """One colour for a class in all models, which may number their classes differently.
+
+    Args:
+        names: classes whose colours are to be those of `drawing.draw_detections`.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._places: dict[str, int] = {}
+        for name in names:
+            self(name)
+
+    def __call__(self, name: str) -> Color:
+        return class_color(self._places.setdefault(name, len(self._places)))
+
+
+def css(color: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def boxes_html(
+    found: Detections,
+    names: Sequence[str],
+    size: tuple[int, int],
+    color_of: Callable[[str], Color],
+) -> str:
+    """A `div` of the class `box` for each detection, the first on top, to lie in a `.photo`.
+
+    Args:
+        found: boxes in pixels of the photograph; what lies outside is cut off.
+        names: the class names; may hold anything.
+        size: (height, width) of the photograph.
+        color_of: the colour of a class name.
+    """
+    height, width = size
+    corners = found["boxes"] / np.array([width, height, width, height], np.float32)
+    rows = zip(np.clip(corners, 0, 1).tolist(), found["scores"], found["labels"], strict=True)
+    parts = [
+        _box(corners, names[label], score, color_of(names[label])) for corners, score, label in rows
+    ]
+    return "".join(reversed(parts))
+
+
+def _box(corners: Sequence[float], name: str, score: float, color: Color) -> str:
+    left, top, right, bottom = corners
+    places = " at-top" * (top < _TOP) + " at-right" * (left > _RIGHT)
+    text = html.escape(f"{name} {score:.2f}")
+    return (
+        f'<div class="box{places}" title="{text}" style="left:{100 * left:.3f}%;'
+        f"top:{100 * top:.3f}%;width:{100 * (right - left):.3f}%;"
+        f'height:{100 * (bottom - top):.3f}%;--color:{css(color)};--ink:{css(ink_color(color))}">'
+        f"<span>{text}</span></div>"
+    )

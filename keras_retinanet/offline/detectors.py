@@ -1,0 +1,184 @@
+"""Whatever detects: a model, an export or a server, each over a long list of images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.image_faults import decoding_fault
+from keras_retinanet.data.image_list import ListedImage, read_listed
+from keras_retinanet.data.images import decode_image, read_header
+from keras_retinanet.export.answers import AnsweringModel
+from keras_retinanet.models.inference import Detections, detect_batches, image_batches
+from keras_retinanet.models.retinanet import RetinaNet
+
+NOTHING: Detections = {
+    "boxes": np.zeros([0, 4], np.float32),
+    "scores": np.zeros([0], np.float32),
+    "labels": np.zeros([0], np.int32),
+}
+
+
+class Found(NamedTuple):
+    """What became of one image.
+
+    Attributes:
+        place: in the list of images, from 0.
+        name: the image's path, or what its record calls it.
+        size: height and width; (0, 0) for one that cannot be read.
+        detections: as `RetinaNet.detect` gives them.
+        error: why it cannot be read; "" where it can.
+    """
+
+    place: int
+    name: str
+    size: tuple[int, int]
+    detections: Detections
+    error: str = ""
+
+
+class Detector(Protocol):
+    """What `job` runs."""
+
+    @property
+    def categories(self) -> Sequence[tuple[int, str]]:
+        """The id and the name of each label that was found so far."""
+
+    def detect(self, images: Sequence[ListedImage], parts: Sequence[range]) -> Iterator[Found]:
+        """What is found in the images at the places of `parts`, part by part.
+
+        Each image of a part is yielded before any of the next one, in no order. Batches are made
+        within a part, so its numbers do not depend, not even in their last bit, on other parts.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelDetector:
+    """A model in this process.
+
+    Attributes:
+        model: what detects.
+        batch_size: see `inference.image_batches`.
+    """
+
+    model: RetinaNet
+    batch_size: int | None = None
+
+    @property
+    def categories(self) -> Sequence[tuple[int, str]]:
+        return self.model.categories
+
+    def detect(self, images: Sequence[ListedImage], parts: Sequence[range]) -> Iterator[Found]:
+        names: dict[int, str] = {}
+        left = iter(parts)
+        part, missing = range(0), set[int]()
+        for place, size, detections in detect_batches(
+            self.model, self._batches(images, parts, names)
+        ):
+            while place not in part:
+                yield from _faults(images, missing)
+                part = next(left)
+                missing = set(part)
+            missing.remove(place)
+            name = names.pop(place, images[place].path)
+            yield Found(place, name, size, detections)
+        yield from _faults(images, missing)
+        for part in left:
+            yield from _faults(images, part)
+
+    def _batches(
+        self, images: Sequence[ListedImage], parts: Sequence[range], names: dict[int, str]
+    ) -> tf.data.Dataset:
+        """The batches of one part after the other; images that cannot be read are left out.
+
+        Files are read in the graph, many at a time: a cloud answers each of them slowly.
+        """
+
+        def listed(part: np.int64) -> Iterator[tuple[int, str, bytes]]:
+            for place in parts[int(part)]:
+                if not images[place].record:
+                    yield place, images[place].path, b""
+                    continue
+                try:
+                    names[place], contents = read_listed(images[place])
+                except DataError:
+                    continue  # which `_faults` finds again
+                yield place, "", contents
+
+        def decode(
+            place: tf.Tensor, path: tf.Tensor, contents: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            is_file = path != ""
+            encoded = tf.cond(is_file, lambda: tf.io.read_file(path), lambda: contents)
+            return place, decode_image(encoded)
+
+        def batches(part: tf.Tensor) -> tf.data.Dataset:
+            string = tf.TensorSpec([], tf.string)
+            listing = tf.data.Dataset.from_generator(
+                listed, args=(part,), output_signature=(tf.TensorSpec([], tf.int64), string, string)
+            )
+            decoded = listing.map(decode, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
+            return image_batches(self.model, decoded, self.batch_size)
+
+        return tf.data.Dataset.range(len(parts)).flat_map(batches).prefetch(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class AskingDetector:
+    """An export or a server, which take encoded images one by one.
+
+    Attributes:
+        model: what answers.
+    """
+
+    model: AnsweringModel
+
+    @property
+    def categories(self) -> Sequence[tuple[int, str]]:
+        return self.model.categories
+
+    def detect(self, images: Sequence[ListedImage], parts: Sequence[range]) -> Iterator[Found]:
+        for part in parts:
+            for place in part:
+                yield self._found(place, images[place])
+
+    def _found(self, place: int, image: ListedImage) -> Found:
+        try:
+            name, encoded = read_listed(image)
+            size = read_header(str(image), encoded).upright_size
+        except DataError as error:
+            return _unread(place, image, error)
+        # They answer what is no image with no detections, which would hide the fault.
+        fault = decoding_fault(str(image), encoded)
+        if fault is not None:
+            return _unread(place, image, fault)
+        return Found(place, name, size, self.model.detect(encoded, size))
+
+
+def _faults(images: Sequence[ListedImage], places: Sequence[int] | set[int]) -> Iterator[Found]:
+    """What keeps images from being read that the pipeline left out.
+
+    Raises:
+        DataError: for one that can be read now: a file system failed for a while.
+    """
+    for place in sorted(places):
+        try:
+            _, encoded = read_listed(images[place])
+            fault = decoding_fault(str(images[place]), encoded)
+        except DataError as error:
+            fault = error
+        if fault is None:
+            raise DataError(
+                f"{images[place]} could not be read at first, and now can; say the same command "
+                "again to go on"
+            )
+        yield _unread(place, images[place], fault)
+
+
+def _unread(place: int, image: ListedImage, error: DataError) -> Found:
+    return Found(place, str(image), (0, 0), NOTHING, str(error))

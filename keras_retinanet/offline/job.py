@@ -1,0 +1,119 @@
+"""Runs a detector over many images: resumable, streaming, finished by one file of results."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from keras_retinanet.beam import map_on_beam
+from keras_retinanet.data.dataset import Faults
+from keras_retinanet.data.image_list import ListedImage
+from keras_retinanet.offline import outputs
+from keras_retinanet.offline.detectors import Detector, Found
+from keras_retinanet.offline.model_source import ModelSource
+from keras_retinanet.offline.parts import Parts, write_part
+
+
+class Summary(NamedTuple):
+    """What a job came to.
+
+    Attributes:
+        detections: how many there are.
+        faults: the images that could not be read.
+    """
+
+    detections: int
+    faults: Faults
+
+
+def run_parts(
+    detector: Detector,
+    images: Sequence[ListedImage],
+    parts: Parts,
+    numbers: Sequence[int],
+    each: Callable[[Found], None],
+) -> Iterator[int]:
+    """Does the parts of these numbers and writes each when it is done.
+
+    Args:
+        detector: what detects.
+        images: those of the whole job.
+        parts: of the job, begun.
+        numbers: of the parts to do.
+        each: called for each image that could be read.
+
+    Yields:
+        How many images were done in a step: room for a progress bar.
+    """
+    stream = detector.detect(images, [parts.ranges[number] for number in numbers])
+    for number in numbers:
+        done: list[Found] = []
+        for found in stream:
+            if not found.error:
+                each(found)
+            done.append(found)
+            yield 1
+            if len(done) == len(parts.ranges[number]):
+                break
+        write_part(parts.folder, number, done, detector.categories)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What a worker of a pipeline gets: a part of the job, and all that it needs for it."""
+
+    source: ModelSource
+    folder: pathlib.Path
+    part: int
+    first: int
+    images: Sequence[ListedImage]
+
+    def run(self) -> None:
+        detector = self.source.load()
+        found = [
+            image._replace(place=self.first + image.place)
+            for image in detector.detect(self.images, [range(len(self.images))])
+        ]
+        write_part(self.folder, self.part, found, detector.categories)
+
+
+def run_on_beam(
+    source: ModelSource,
+    images: Sequence[ListedImage],
+    parts: Parts,
+    numbers: Sequence[int],
+    options: Sequence[str],
+) -> None:
+    """As `run_parts`, by the workers of an Apache Beam pipeline.
+
+    They must see the model, the images and the output folder under the same paths.
+
+    Raises:
+        ImportError: if Beam is missing.
+        BeamError: if the pipeline fails; the parts that were done stay done.
+    """
+    work = [
+        _Work(source, parts.folder.absolute(), number, part.start, images[part.start : part.stop])
+        for number, part in ((number, parts.ranges[number]) for number in numbers)
+    ]
+    map_on_beam(_Work.run, work, options)
+
+
+def finish(parts: Parts, form: str) -> Summary:
+    """Writes the results of a job of which all parts are done, and ends it.
+
+    Args:
+        parts: of the job.
+        form: a key of `outputs.WRITERS`.
+    """
+    outputs.write_images(parts.tables(), parts.output)
+    outputs.WRITERS[form](parts.tables(), parts.output)
+    count = sum(len(table["scores"].combine_chunks().flatten()) for table in parts.tables())
+    faults = Faults("images that cannot be read")
+    for table in parts.tables():
+        for error in filter(None, table["error"].to_pylist()):
+            faults.add(error)
+    parts.remove()
+    return Summary(count, faults)

@@ -1,0 +1,71 @@
+"""What detects, as a command line or a worker of a pipeline names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from keras_retinanet.export.client import ServerModel
+from keras_retinanet.export.exported_model import ExportedModel
+from keras_retinanet.export.session import read_labels
+from keras_retinanet.offline.detectors import AskingDetector, Detector, ModelDetector
+from keras_retinanet.training.run_folder import load_model, model_file
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSource:
+    """One of a model and a server.
+
+    Attributes:
+        model: a run folder, a .keras file, or the folder of an exported version.
+        server: the URL of a model.
+        labels: with a server, the file of its categories' names.
+        batch_size: see `inference.image_batches`.
+    """
+
+    model: str | None = None
+    server: str | None = None
+    labels: str | None = None
+    batch_size: int | None = None
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - a worker loads it for all of its work
+    def load(self) -> Detector:
+        """The detector; loaded once in each process.
+
+        Raises:
+            ValueError, OSError: if there is none, or it cannot be loaded.
+        """
+        if self.server is not None:
+            names = read_labels(self.labels) if self.labels else {}
+            return AskingDetector(ServerModel(self.server, names))
+        assert self.model is not None
+        if self._is_export():
+            return AskingDetector(ExportedModel(self.model))
+        return ModelDetector(load_model(self.model), self.batch_size)
+
+    def contents(self) -> dict[str, Any]:
+        """What tells it from others, by the flags that name it."""
+        found: dict[str, Any] = {"--batch_size": self.batch_size}
+        if self.server is not None:
+            labels = _digest([pathlib.Path(self.labels)]) if self.labels else None
+            return {**found, "--server": self.server, "--labels": labels}
+        assert self.model is not None
+        folder = pathlib.Path(self.model)
+        files = folder.rglob("*") if self._is_export() else [model_file(folder)]
+        return {**found, "--model": _digest(file for file in files if file.is_file())}
+
+    def _is_export(self) -> bool:
+        return self.model is not None and (pathlib.Path(self.model) / "saved_model.pb").is_file()
+
+
+def _digest(files: Iterable[pathlib.Path]) -> str:
+    """Tells the contents of files from others."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

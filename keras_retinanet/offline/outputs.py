@@ -1,0 +1,120 @@
+"""The results of a job as files: COCO results, a Parquet table, and the list of its images."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from keras_retinanet.files import write_atomically, write_json_rows
+
+# Rows in a group of a Parquet file: large enough to be compressed well and skipped as a whole.
+_ROWS = 2**17
+
+_SCHEMA = pa.schema(
+    [
+        ("image_id", pa.int64()),
+        ("file_name", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        *((name, pa.float32()) for name in ("x_min", "y_min", "x_max", "y_max", "score")),
+        ("category_id", pa.int64()),
+        ("category", pa.string()),
+    ]
+)
+
+
+def write_images(tables: Iterable[pa.Table], folder: pathlib.Path) -> None:
+    """Writes images.json: what each image is called, its size, and why one could not be read."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for table in tables:
+            for row in table.select(["id", "file_name", "height", "width", "error"]).to_pylist():
+                unused = ("height", "width") if row["error"] else ("error",)
+                yield {key: value for key, value in row.items() if key not in unused}
+
+    write_json_rows(folder / "images.json", rows())
+
+
+def write_coco(tables: Iterable[pa.Table], folder: pathlib.Path) -> None:
+    """Writes detections.json, COCO results: boxes are x, y, width, height in pixels."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for table in tables:
+            columns = _columns(table)
+            boxes = columns["boxes"].astype(np.float64)
+            boxes[:, 2:] -= boxes[:, :2]
+            for image_id, category_id, box, score in zip(
+                columns["image_id"].tolist(),
+                columns["category_ids"].tolist(),
+                boxes.tolist(),
+                columns["scores"].tolist(),
+                strict=True,
+            ):
+                yield {
+                    "image_id": image_id,
+                    "category_id": category_id,
+                    "bbox": box,
+                    "score": score,
+                }
+
+    write_json_rows(folder / "detections.json", rows())
+
+
+def write_parquet(tables: Iterable[pa.Table], folder: pathlib.Path) -> None:
+    """Writes detections.parquet, a row for each detection; docs/offline.md names the columns."""
+    with (
+        write_atomically(folder / "detections.parquet") as temporary,
+        pq.ParquetWriter(temporary, _SCHEMA) as writer,
+    ):
+        waiting: list[pa.Table] = []
+        for table in map(_detection_table, tables):
+            waiting.append(table)
+            # Parts of a few thousand rows each make groups of a useful size together.
+            if sum(map(len, waiting)) >= _ROWS:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+
+
+WRITERS: dict[str, Callable[[Iterable[pa.Table], pathlib.Path], None]] = {
+    "coco": write_coco,
+    "parquet": write_parquet,
+}
+
+
+def _columns(table: pa.Table) -> dict[str, np.ndarray]:
+    """The detections of all images of a part, end to end."""
+    flat = {
+        name: table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        for name in ("boxes", "scores", "category_ids", "categories")
+    }
+    counts = [len(scores) for scores in table["scores"].to_pylist()]
+    index = np.repeat(np.arange(len(counts)), counts)
+    return {
+        **flat,
+        "boxes": flat["boxes"].reshape(-1, 4),
+        "index": index,
+        "image_id": table["id"].to_numpy()[index],
+    }
+
+
+def _detection_table(table: pa.Table) -> pa.Table:
+    columns = _columns(table)
+    images = table.select(["file_name", "height", "width"]).take(columns["index"])
+    return pa.Table.from_arrays(
+        [
+            pa.array(columns["image_id"]),
+            *images.columns,
+            *(pa.array(side) for side in columns["boxes"].T),
+            pa.array(columns["scores"]),
+            pa.array(columns["category_ids"]),
+            pa.array(columns["categories"], pa.string()),
+        ],
+        schema=_SCHEMA,
+    )

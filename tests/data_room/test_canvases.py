@@ -1,0 +1,58 @@
+"""Memory of batches: nobody's pixels change under them, and none is kept for nobody."""
+
+import gc
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.data.canvases import Canvases
+
+
+def test_rows_are_those_of_the_batch():
+    canvases = Canvases()
+    number = canvases.begin(3, np.array([4, 5]))
+    for row in range(3):
+        canvases.row(number, row)[:] = row + 1
+    batch = canvases.finish(number)
+    assert batch.shape == (3, 4, 5, 3) and batch.dtype == np.uint8
+    assert (batch == np.array([1, 2, 3])[:, None, None, None]).all()
+    assert not canvases.is_open(number)
+
+
+def test_memory_is_used_again_but_not_while_anybody_has_it():
+    canvases = Canvases()
+    first = canvases.finish(canvases.begin(2, np.array([8, 8])))
+    address = first.ctypes.data
+    second = canvases.finish(canvases.begin(2, np.array([8, 8])))
+    assert second.ctypes.data != address
+    del first
+    gc.collect()
+    # a smaller batch finds room in it, too
+    assert canvases.finish(canvases.begin(1, np.array([8, 4]))).ctypes.data == address
+
+
+def test_tensorflow_takes_the_memory_over_and_gives_it_back():
+    canvases = Canvases()
+    addresses = []
+
+    def make() -> np.ndarray:
+        batch = canvases.finish(canvases.begin(1, np.array([64, 64])))
+        addresses.append(batch.ctypes.data)
+        batch[:] = len(addresses)
+        return batch
+
+    ask = tf.function(lambda: tf.numpy_function(make, [], tf.uint8))
+    kept = ask()
+    for _ in range(6):
+        ask()
+    assert (kept.numpy() == 1).all()
+    assert np.asarray(memoryview(kept)).ctypes.data == addresses[0]  # no copy
+    assert addresses[0] not in addresses[1:]
+    assert len(set(addresses)) <= 4
+
+
+def test_dropped_batches_are_forgotten():
+    canvases = Canvases()
+    kept, gone = (canvases.begin(1, np.array([2, 2])) for _ in range(2))
+    canvases.drop([gone, 12345])
+    assert canvases.is_open(kept) and not canvases.is_open(gone)

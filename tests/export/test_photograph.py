@@ -1,0 +1,110 @@
+"""Photographs of all kinds as the page takes them: the right pixels, or one clear message."""
+
+import base64
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.export.photograph import read_photograph
+from tests.export.make import encode, photograph
+
+PIXELS = photograph(30, 50)
+PICTURE = Image.fromarray(PIXELS)
+
+
+def saved(picture, kind, **options):
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def deep():
+    """A PNG file of 16 bits to a channel, whose high bytes are PIXELS."""
+    return cv2.imencode(".png", PIXELS[:, :, ::-1].astype(np.uint16) * 257)[1].tobytes()
+
+
+def png_of_size(width, height):
+    """A PNG file whose header promises that many pixels, and that holds almost none."""
+
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(9))), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "expected"),
+    [
+        (encode(PIXELS, "PNG"), PIXELS),
+        (encode(PIXELS, "BMP"), PIXELS),
+        (deep(), PIXELS),
+        (saved(PICTURE.convert("L"), "PNG"), PICTURE.convert("L").convert("RGB")),
+        (saved(PICTURE.convert("P"), "PNG"), PICTURE.convert("P").convert("RGB")),
+        (saved(PICTURE.convert("P"), "GIF"), PICTURE.convert("P").convert("RGB")),
+        (saved(PICTURE.convert("RGBA"), "PNG"), PIXELS),
+    ],
+    ids=["png", "bmp", "16 bits", "gray", "palette", "gif", "alpha"],
+)
+def test_pixels_are_those_of_the_file(encoded, expected):
+    photo = read_photograph("a", encoded)
+    np.testing.assert_array_equal(photo.pixels, np.asarray(expected))
+    assert photo.size == (30, 50) and photo.encoded == encoded
+
+
+def test_cmyk_has_the_colors_of_pil():
+    encoded = saved(PICTURE.convert("CMYK"), "JPEG")
+    expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
+    assert np.abs(read_photograph("a", encoded).pixels - expected).max() <= 1
+
+
+def test_what_the_camera_lay_on_its_side_is_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    flat = np.zeros((40, 20, 3), np.uint8)
+    flat[:20] = 255  # the upper half of the file, the left of what is looked at
+    photo = read_photograph("a", encode(flat, "JPEG", exif=exif))
+    assert photo.size == (20, 40)
+    assert (photo.pixels[:, :18] > 250).all() and (photo.pixels[:, 22:] < 5).all()
+
+
+JPEG = encode(photograph(60, 80), "JPEG")
+PNG = encode(photograph(60, 80), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("encoded", "message"),
+    [
+        (b"", "photo: the file is empty"),
+        (b"%PDF-1.7", r"photo: not an image \(JPEG, PNG, GIF and BMP can be read\)"),
+        (saved(PICTURE, "TIFF"), "photo: TIFF images are not supported; convert it"),
+        (JPEG[: len(JPEG) // 2], "photo: the JPEG file is truncated"),
+        (PNG[:60] + bytes(20) + PNG[80:], "photo: the image cannot be decoded"),
+        (png_of_size(12_000, 9_000), "photo: 12000 x 9000 pixels are too many, at most 89478485"),
+        (png_of_size(99_999, 99_999), "photo: 99999 x 99999 pixels are too many"),
+        (b"GIF89a" + bytes(20), "photo: the GIF file is damaged, or"),
+    ],
+    ids=["empty", "pdf", "tiff", "truncated", "corrupt", "bomb", "huge", "gif"],
+)
+def test_what_is_no_photograph_is_one_message(encoded, message):
+    with pytest.raises(DataError, match=message):
+        read_photograph("photo", encoded)
+
+
+def test_the_preview_is_a_small_jpeg():
+    kind, data = read_photograph("a", encode(PIXELS, "PNG")).preview(25).split(",")
+    assert kind == "data:image/jpeg;base64"
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert (image.format, image.size) == ("JPEG", (25, 15))
