@@ -3,7 +3,7 @@
     python prepare.py --height 800 --width 1333 --work DIR
 
 DIR/float32/1 and DIR/bfloat16/1 are exports; DIR/network_float32 and DIR/network_bfloat16 hold only
-the way from padded pixels to raw heads, level by level, and DIR/network.onnx the first of the two.
+the way from padded pixels to raw heads, level by level.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import pathlib
 
 import keras
 import numpy as np
-import onnx
 import tensorflow as tf
-import tf2onnx
 from turns import NUM_CLASSES, calibration, pictures
 
 import keras_retinanet as kr
@@ -62,9 +60,6 @@ def write_network(model: kr.RetinaNet, precision: str, work: pathlib.Path) -> No
     module = tf.Module()
     module.weights = [variable.value for variable in network.variables]
     tf.saved_model.save(module, str(work / f"network_{precision}"), signatures=heads)
-    if precision == "float32":
-        converted, _ = tf2onnx.convert.from_function(heads, heads.input_signature, opset=18)
-        onnx.save(converted, work / "network.onnx")
 
 
 def main() -> None:

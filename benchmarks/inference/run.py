@@ -8,7 +8,8 @@ level by level. Weights are random, and the last class convolution of each is sc
 pairs of an anchor and a class exceed the score threshold of 0.05: all have boxes to select.
 
 The peers' environment is made in WORK/peers from requirements.txt unless `--peers` names one.
-What prepare.py writes (it needs the packages tf2onnx and onnx beside this one) stays in WORK.
+What prepare.py writes stays in WORK. onnxruntime's network is converted by the package tf2onnx,
+which must stand beside this one and takes 16 GiB of memory.
 """
 
 from __future__ import annotations
@@ -116,15 +117,21 @@ def folder(args: argparse.Namespace) -> pathlib.Path:
     return args.work / f"{height}x{width}"
 
 
-def prepare(args: argparse.Namespace) -> None:
-    """Makes what is missing of the exports of this size."""
+def prepare(args: argparse.Namespace, names: list[str]) -> None:
+    """Makes what is missing of the models of this size."""
     work = folder(args)
-    if not (work / "network.onnx").exists():
+    bare = work / "network_float32"
+    if not (work / "network_bfloat16").exists():
         height, width = args.size
         size = ["--height", str(height), "--width", str(width), "--work", str(work)]
-        subprocess.run(
-            [sys.executable, str(HERE / "prepare.py"), *size], check=True, env=environment()
-        )
+        run_python(str(HERE / "prepare.py"), *size)
+    if "onnxruntime float32" in names and not (work / "network.onnx").exists():
+        files = ["--saved-model", str(bare), "--output", str(work / "network.onnx")]
+        run_python("-m", "tf2onnx.convert", "--opset", "18", *files)
+
+
+def run_python(*words: str) -> None:
+    subprocess.run([sys.executable, *words], check=True, env=environment())
 
 
 def peers_python(args: argparse.Namespace) -> str:
@@ -173,10 +180,11 @@ def main() -> None:
     args.size = tuple(int(side) for side in args.size.split("x"))
     args.work = args.work.resolve()
     args.work.mkdir(parents=True, exist_ok=True)
-    prepare(args)
+    names = args.only or list(CONTESTANTS[args.table])
+    prepare(args, names)
     peers = peers_python(args)
     contestants = []
-    for name in args.only or CONTESTANTS[args.table]:
+    for name in names:
         python = sys.executable if CONTESTANTS[args.table][name] == OURS else peers
         contestants.append(Contestant(name, args.table, python, args))
         print(f"{name}: ready", file=sys.stderr)
