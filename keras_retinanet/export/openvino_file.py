@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import openvino
+from openvino import passes
 
 from keras_retinanet.export.program import Program
 from keras_retinanet.export.to_onnx import to_onnx
@@ -29,8 +30,15 @@ def convert(program: Program) -> openvino.Model:
     """
     with tempfile.TemporaryDirectory() as temporary:
         file = pathlib.Path(temporary) / "model.onnx"
-        onnx.save(to_onnx(program), file)
+        source = to_onnx(program)
+        onnx.save(source, file)
         model = openvino.convert_model(file)
+    # Done here and not by the runtime, which would give the outputs of constants other names too.
+    folding = passes.Manager()
+    folding.register_pass(passes.ConstantFolding())
+    folding.run_passes(model)
+    for output, named in zip(model.outputs, source.graph.output, strict=True):
+        output.tensor.set_names({named.name})
     for key, value in program.metadata.items():
         model.set_rt_info(value, ["retinanet", key])
     return model

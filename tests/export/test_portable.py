@@ -123,10 +123,10 @@ def test_numpy_finishes_as_the_model_does(settings):
 @pytest.mark.slow
 def test_heads_are_those_of_the_network(spread, tmp_path):
     folder = kr.export_portable(
-        spread, tmp_path, 1, format="onnx", outputs="heads", image_size=(64, 96)
+        spread, tmp_path, 1, format="openvino", outputs="heads", image_size=(64, 96)
     )
     picture = photograph(64, 96)
-    found = format_module("onnx").load(folder)(picture[None])
+    found = format_module("openvino").load(folder)(picture[None])
     images = picture[None].astype(np.float32)
     expected = spread(images, training=False)
     for name in ("class_logits", "box_deltas"):
