@@ -72,7 +72,7 @@ class Parts:
             JobError: if that job is another one, saying in what.
         """
         file = self.folder / "job.json"
-        if file.is_file() and any(self.folder.glob("*.parquet")):
+        if file.is_file() and any(self.folder.glob("[0-9]*.parquet")):
             found = json.loads(file.read_text(encoding="utf-8"))
             others = [key for key, value in self._settings.items() if found.get(key) != value]
             if others:
