@@ -39,7 +39,7 @@ FLAGS = common.new_flags()
 flags.DEFINE_string(
     "model",
     None,
-    "Run folder (its best.keras, else last.keras), .keras file, or exported version.",
+    "Run folder (its best.keras, else last.keras), .keras file, BASE or BASE/N of an export.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(

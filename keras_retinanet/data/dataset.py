@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,13 +157,24 @@ class DetectionDataset:
         splits = np.concatenate([[0], np.cumsum(counts)])
         rows = np.repeat(self.row_splits[indices] - splits[:-1], counts) + np.arange(splits[-1])
         return dataclasses.replace(
-            self,
+            self._with_rows(rows, splits),
             image_ids=self.image_ids[indices],
             files=tuple(self.files[i] for i in indices),
             encoded=None if self.encoded is None else tuple(self.encoded[i] for i in indices),
             negatives=None if self.negatives is None else tuple(self.negatives[i] for i in indices),
             sizes=self.sizes[indices],
             apply_exif=self.apply_exif[indices],
+        )
+
+    def without_rows(self, rows: Collection[int] | np.ndarray) -> DetectionDataset:
+        """The data set without these rows of the annotation arrays; all images stay."""
+        image_of = np.repeat(np.arange(len(self)), np.diff(self.row_splits))
+        kept = np.setdiff1d(np.arange(len(image_of)), np.array(list(rows), np.int64))
+        return self._with_rows(kept, np.searchsorted(image_of[kept], np.arange(len(self) + 1)))
+
+    def _with_rows(self, rows: np.ndarray, splits: np.ndarray) -> DetectionDataset:
+        return dataclasses.replace(
+            self,
             row_splits=splits,
             boxes=self.boxes[rows],
             labels=self.labels[rows],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def with_sound_classes(
         category_ids=category_ids[rows],
         negatives=_known_negatives(dataset, by_id, category_ids),
     )
-    return _without_rows(dataset, np.flatnonzero(rows < 0))
+    return dataset.without_rows(np.flatnonzero(rows < 0))
 
 
 def _known_negatives(
@@ -96,7 +96,7 @@ def fixed(part: str, dataset: DetectionDataset, findings: Sequence[Finding]) -> 
     own = [finding for finding in findings if finding.part == part]
     images = {finding.image for finding in own if finding.kind in _IMAGES_LEFT_OUT}
     rows = [finding.row for finding in own if finding.kind in _ROWS_LEFT_OUT]
-    result = _without_rows(dataset, rows)
+    result = dataset.without_rows(rows)
     kept = np.setdiff1d(np.arange(len(dataset)), list(images))
     if not len(kept):
         raise DataError(f"{dataset.name}: no image is left without a fault")
@@ -104,23 +104,6 @@ def fixed(part: str, dataset: DetectionDataset, findings: Sequence[Finding]) -> 
     if part == "train" and not (result.labels[~result.is_crowd] >= 0).any():
         raise DataError(f"{dataset.name}: no object to train on is left without a fault")
     return result
-
-
-def _without_rows(
-    dataset: DetectionDataset, rows: Collection[int] | np.ndarray
-) -> DetectionDataset:
-    image_of = np.repeat(np.arange(len(dataset)), np.diff(dataset.row_splits))
-    kept = np.setdiff1d(np.arange(len(image_of)), np.array(list(rows), np.int64))
-    return dataclasses.replace(
-        dataset,
-        row_splits=np.searchsorted(image_of[kept], np.arange(len(dataset) + 1)),
-        boxes=dataset.boxes[kept],
-        labels=dataset.labels[kept],
-        is_crowd=dataset.is_crowd[kept],
-        annotated_xywh=dataset.annotated_xywh[kept],
-        areas=dataset.areas[kept],
-        category_ids=dataset.category_ids[kept],
-    )
 
 
 def write_fixed(

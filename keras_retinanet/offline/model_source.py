@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_retinanet.export.client import ServerModel
 from keras_retinanet.export.exported_model import ExportedModel
+from keras_retinanet.export.served_model import ExportNotFoundError, find_version
 from keras_retinanet.export.session import read_labels
 from keras_retinanet.offline.detectors import AskingDetector, Detector, ModelDetector
 from keras_retinanet.training.run_folder import load_model, model_file
@@ -21,7 +22,7 @@ class ModelSource:
     """One of a model and a server.
 
     Attributes:
-        model: a run folder, a .keras file, or the folder of an exported version.
+        model: a run folder, a .keras file, or BASE or BASE/N of an export.
         server: the URL of a model.
         labels: with a server, the file of its categories' names.
         batch_size: see `inference.image_batches`.
@@ -43,8 +44,8 @@ class ModelSource:
             names = read_labels(self.labels) if self.labels else {}
             return AskingDetector(ServerModel(self.server, names))
         assert self.model is not None
-        if self._is_export():
-            return AskingDetector(ExportedModel(self.model))
+        if (export := self._export()) is not None:
+            return AskingDetector(ExportedModel(export))
         return ModelDetector(load_model(self.model), self.batch_size)
 
     def contents(self) -> dict[str, Any]:
@@ -54,12 +55,17 @@ class ModelSource:
             labels = _digest([pathlib.Path(self.labels)]) if self.labels else None
             return {**found, "--server": self.server, "--labels": labels}
         assert self.model is not None
-        folder = pathlib.Path(self.model)
-        files = folder.rglob("*") if self._is_export() else [model_file(folder)]
+        export = self._export()
+        files = [model_file(pathlib.Path(self.model))] if export is None else export.rglob("*")
         return {**found, "--model": _digest(file for file in files if file.is_file())}
 
-    def _is_export(self) -> bool:
-        return self.model is not None and (pathlib.Path(self.model) / "saved_model.pb").is_file()
+    def _export(self) -> pathlib.Path | None:
+        """The version that `model` names, if it is an export."""
+        assert self.model is not None
+        try:
+            return find_version(self.model)
+        except ExportNotFoundError:
+            return None
 
 
 def _digest(files: Iterable[pathlib.Path]) -> str:

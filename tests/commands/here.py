@@ -8,6 +8,8 @@ from unittest import mock
 
 import pytest
 
+import keras_retinanet as kr
+
 
 def run_here(command, *arguments, cwd, code=0):
     """Runs a command in this process, in the folder `cwd`: (standard output, standard error)."""
@@ -33,3 +35,19 @@ def error_here(command, *arguments, cwd, code=1):
     _, err = run_here(command, *arguments, cwd=cwd, code=code)
     assert err.startswith("error: ") and err.count("\n") == 1, err
     return err
+
+
+def save_model(file, **settings):
+    """Saves a small untrained model of red (3) and blue (17) objects, and returns it."""
+    model = kr.RetinaNet(
+        2,
+        categories=[(3, "red"), (17, "blue")],
+        backbone="resnet10_w32",
+        pyramid_channels=16,
+        head_depth=1,
+        min_side=64,
+        max_side=96,
+        **settings,
+    )
+    model.save(file)
+    return model

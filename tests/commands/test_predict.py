@@ -14,7 +14,7 @@ from keras_retinanet.data.coco import read_coco
 from keras_retinanet.data.dataset import DataError
 from keras_retinanet.data.image_list import ListedImage
 from keras_retinanet.training.run_folder import load_model
-from tests.commands.here import error_here, run_here
+from tests.commands.here import error_here, run_here, save_model
 from tests.commands.test_commands import data_arguments
 from tests.data_room.make import write_coco, write_image
 
@@ -50,16 +50,7 @@ def test_no_image_is_written_over(tmp_path):
 def work(tmp_path_factory):
     """A model, and an image that is whole in its header and its end, but not inside."""
     folder = tmp_path_factory.mktemp("work")
-    model = kr.RetinaNet(
-        2,
-        categories=[(3, "red"), (17, "blue")],
-        backbone="resnet10_w32",
-        pyramid_channels=16,
-        head_depth=1,
-        min_side=64,
-        max_side=96,
-    )
-    model.save(folder / "m.keras")
+    save_model(folder / "m.keras")
     broken = write_image(folder / "broken.png", 64, 64)
     contents = bytearray(broken.read_bytes())
     contents[50:60] = bytes(10)

@@ -21,7 +21,7 @@ from keras_retinanet.offline import job
 from keras_retinanet.offline import parts as parts_module
 from keras_retinanet.offline.detectors import ModelDetector
 from keras_retinanet.training.run_folder import load_model
-from tests.commands.here import error_here, run_here
+from tests.commands.here import error_here, run_here, save_model
 from tests.commands.test_commands import start
 from tests.data_room.test_tfrecord import example
 
@@ -32,18 +32,7 @@ COUNT = 11  # readable images
 def work(tmp_path_factory):
     """A model; photographs of several sizes in a folder, a TFRecord file and memory, three bad."""
     folder = tmp_path_factory.mktemp("work")
-    model = kr.RetinaNet(
-        2,
-        categories=[(3, "red"), (17, "blue")],
-        backbone="resnet10_w32",
-        pyramid_channels=16,
-        head_depth=1,
-        min_side=64,
-        max_side=96,
-        score_threshold=0.0,
-        max_detections=5,
-    )
-    model.save(folder / "m.keras")
+    save_model(folder / "m.keras", score_threshold=0.0, max_detections=5)
     rng = np.random.default_rng(0)
     (folder / "photos" / "sub").mkdir(parents=True)
     for place, (height, width) in enumerate([(40, 50), (64, 64), (9, 90), (50, 40)] * 2):
@@ -182,7 +171,7 @@ def test_a_table_holds_the_same(work, whole):
 
 def test_an_export_finds_what_its_model_finds(work, whole):
     kr.export_saved_model(load_model(work / "m.keras"), work / "served", version=1)
-    arguments = ("--model", "served/1", "--nodraw", "--output_dir", "asked", *WORDS)
+    arguments = ("--model", "served", "--nodraw", "--output_dir", "asked", *WORDS)
     _, err = run_here("predict", *arguments, cwd=work, code=1)
     assert err.startswith("error: images that cannot be read: 3 faults")
     rows, expected = (
