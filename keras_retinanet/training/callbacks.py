@@ -14,6 +14,7 @@ from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.evaluation.coco_metrics import CocoMetrics
 from keras_retinanet.evaluation.evaluate import detect_all
 from keras_retinanet.training.averaging import averaged_weights
+from keras_retinanet.training.interruption import Interruption
 from keras_retinanet.training.progress import Progress
 from keras_retinanet.training.run_folder import RunFolder, RunState, save_model
 
@@ -65,19 +66,27 @@ class CocoEvaluation(keras.callbacks.Callback):
 class Pace(keras.callbacks.Callback):
     """Sets the learning rate of each step, counts the steps, and ends the run in time.
 
-    Raises TrainingError as soon as the loss is no number.
+    Raises TrainingError as soon as the loss is no number, and KeyboardInterrupt between steps.
 
     Args:
         progress: the run's clock.
         learning_rate: given step and share of the run, the rate.
+        interruption: whether to end before.
     """
 
-    def __init__(self, progress: Progress, learning_rate: Callable[[int, float], float]) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        learning_rate: Callable[[int, float], float],
+        interruption: Interruption,
+    ) -> None:
         super().__init__()
         self.progress = progress
         self.learning_rate = learning_rate
+        self.interruption = interruption
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self.interruption.check()
         self.progress.start()
         rate = self.learning_rate(self.progress.step, self.progress.share)
         self.model.optimizer.learning_rate = rate

@@ -47,6 +47,7 @@ from keras_retinanet.training.callbacks import (
     ProgressPrinter,
     RunRecorder,
 )
+from keras_retinanet.training.interruption import Interruption
 from keras_retinanet.training.progress import Progress, learning_rate_factor
 from keras_retinanet.training.run_folder import RunFolder, RunState
 
@@ -236,8 +237,9 @@ def _fit(
             warmup_steps=train.warmup_steps,
         )
 
+    interruption = Interruption()
     callbacks = [
-        Pace(progress, learning_rate),
+        Pace(progress, learning_rate, interruption),
         recorder,
         ProgressPrinter(progress, steps),
         keras.callbacks.TensorBoard(
@@ -245,16 +247,18 @@ def _fit(
         ),
     ]
     try:
-        # The clock or the number of steps ends the run, see `Pace`; never the number of epochs.
-        model.fit(
-            batches,
-            epochs=sys.maxsize,
-            initial_epoch=recorder.state.epoch,
-            steps_per_epoch=steps,
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-        )
+        with interruption:
+            # The clock or the number of steps ends the run, see `Pace`; never the number of epochs.
+            model.fit(
+                batches,
+                epochs=sys.maxsize,
+                initial_epoch=recorder.state.epoch,
+                steps_per_epoch=steps,
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+            )
+            interruption.check()
     except KeyboardInterrupt:
         recorder.save()
         raise Interrupted(f"retinanet-train --output_dir {recorder.folder.root} --resume") from None

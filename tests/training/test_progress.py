@@ -8,6 +8,7 @@ import pytest
 
 from keras_retinanet.training.averaging import averaged_weights
 from keras_retinanet.training.callbacks import EvaluationSchedule, Pace, TrainingError
+from keras_retinanet.training.interruption import Interruption
 from keras_retinanet.training.progress import Progress, learning_rate_factor
 from keras_retinanet.training.run_folder import RunState
 
@@ -71,7 +72,7 @@ class FakeModel:
 
 def test_pace_sets_each_rate_and_stops_in_time():
     progress = Progress(total_steps=4)
-    pace = Pace(progress, lambda step, share: step + share)
+    pace = Pace(progress, lambda step, share: step + share, Interruption())
     pace.set_model(FakeModel())
     rates = []
     for batch in range(4):
@@ -84,7 +85,7 @@ def test_pace_sets_each_rate_and_stops_in_time():
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy():
-    pace = Pace(Progress(total_steps=4), lambda step, share: 0.1)
+    pace = Pace(Progress(total_steps=4), lambda step, share: 0.1, Interruption())
     pace.set_model(FakeModel())
     with pytest.raises(TrainingError, match="the loss is nan at step 1; lower"):
         pace.on_train_batch_end(0, {"loss": math.nan})
