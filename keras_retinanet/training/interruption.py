@@ -15,7 +15,8 @@ class Interruption:
 
     Python would raise KeyboardInterrupt anywhere: between the update of the weights and the count
     of steps, or below code that catches all exceptions, and then it is lost and training goes on.
-    The second Ctrl-C does as always.
+    The second Ctrl-C does as always. A process that ignores it, as jobs in the background of a
+    script do, goes on to.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,9 @@ class Interruption:
         self._handler_before: Any = None
 
     def __enter__(self) -> Interruption:
-        self._handler_before = signal.signal(signal.SIGINT, self._request)
+        self._handler_before = signal.getsignal(signal.SIGINT)
+        if self._handler_before != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._request)
         return self
 
     def __exit__(self, *_: object) -> None:
