@@ -29,8 +29,8 @@ _PICTURE_FIELDS = (
 class BatchPainter:
     """Paints batches, several at once and of several iterators.
 
-    A batch goes through the pipeline as the number under which its memory is known here; its
-    pixels stay where they are.
+    The memory of a batch belongs to the pipeline from the first, as a tensor, and is painted under
+    its number; so it goes when the pipeline goes, at whatever moment that is.
 
     Args:
         tiles: T, how many stored pictures one picture may show.
@@ -41,31 +41,25 @@ class BatchPainter:
     def __init__(self, tiles: int, holes: int, fill: Sequence[float]) -> None:
         self._tiles, self._holes, self._fill = tiles, holes, fill
         self._canvases = Canvases()
+        self.begin = called_by_pipeline(self._begin)
         self.paint_row = called_by_pipeline(self._paint_row)
-        self.finish = called_by_pipeline(self._finish)
 
-    def begin_all(self, plans: Iterator[BatchPlan], parts: Sequence[slice]) -> Iterator[tuple]:
-        """What to paint and where, for each of `parts` of each batch planned; see `signature`."""
-        begun: list[int] = []
-        try:
-            for plan in plans:
-                for rows in parts:
-                    count = rows.stop - rows.start
-                    number = self._canvases.begin(count, plan.canvas)
-                    begun = [*filter(self._canvases.is_open, begun), number]
-                    place = np.stack([np.full(count, number), np.arange(count)], axis=1)
-                    picture = tuple(getattr(plan, field)[rows] for field in _PICTURE_FIELDS)
-                    yield place, picture, {"boxes": plan.boxes[rows], "labels": plan.labels[rows]}
-        finally:  # reached when the iterator goes, and with it what was never finished
-            self._canvases.drop(begun)
+    @staticmethod
+    def parts(plans: Iterator[BatchPlan], own: Sequence[slice]) -> Iterator[tuple]:
+        """What to paint for each of the slices `own` of each batch planned; see `signature`."""
+        for plan in plans:
+            for rows in own:
+                pictures = tuple(getattr(plan, field)[rows] for field in _PICTURE_FIELDS)
+                targets = {"boxes": plan.boxes[rows], "labels": plan.labels[rows]}
+                yield plan.canvas, pictures, targets
 
     @property
     def signature(self) -> tuple:
-        """Of what `begin_all` yields: places [B, 2] (batch, row), pictures, targets.
+        """Of what `parts` yields: the canvas, pictures, targets.
 
         The pictures are their rows of a `BatchPlan`, in the order of its fields.
         """
-        picture = (
+        pictures = (
             tf.TensorSpec([None, self._tiles], tf.int64),
             tf.TensorSpec([None, self._tiles, 4], tf.int32),
             tf.TensorSpec([None, self._tiles, 2], tf.int32),
@@ -80,19 +74,16 @@ class BatchPainter:
             "boxes": tf.TensorSpec([None, None, 4], tf.float32),
             "labels": tf.TensorSpec([None, None], tf.int32),
         }
-        return tf.TensorSpec([None, 2], tf.int64), picture, targets
+        return tf.TensorSpec([2], tf.int32), pictures, targets
 
-    def _paint_row(self, place: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
-        """Paints one picture to its place: the T stored pictures, then its row of the plan.
+    def _begin(self, rows: np.ndarray, canvas: np.ndarray) -> tuple[np.int64, np.ndarray]:
+        """The number of a new batch, int64, and its pixels to be, uint8 [B, height, width, 3]."""
+        number, batch = self._canvases.begin(int(rows), canvas)
+        return np.int64(number), batch
 
-        Returns:
-            int64, the number of its batch.
-        """
+    def _paint_row(self, number: np.ndarray, row: np.ndarray, *arrays: np.ndarray) -> np.bool_:
+        """Paints one picture to its row: the T stored pictures, then its row of the plan."""
         images, fields = arrays[: self._tiles], arrays[self._tiles :]
         named = dict(zip(_PICTURE_FIELDS[1:], fields, strict=True))
-        paint(self._canvases.row(*place.tolist()), images, **named, fill=self._fill)
-        return place[0]
-
-    def _finish(self, number: np.ndarray) -> np.ndarray:
-        """The pixels of a batch all of whose rows are painted, uint8 [B, height, width, 3]."""
-        return self._canvases.finish(int(number))
+        paint(self._canvases.row(int(number), int(row)), images, **named, fill=self._fill)
+        return np.True_

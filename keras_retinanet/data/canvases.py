@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,35 +16,34 @@ _ALIGNMENT = 64  # bytes; TensorFlow takes over an array that starts so, and cop
 
 
 class Canvases:
-    """Batches that are being painted, each under a number of its own."""
+    """Batches that are being painted, each under a number of its own.
+
+    They belong to whoever asked for them, such as a pipeline, and are known here for as long.
+    """
 
     def __init__(self) -> None:
-        self._open: dict[int, np.ndarray] = {}
+        self._known: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
         self._unused: list[np.ndarray] = []
         self._numbers = itertools.count()
 
-    def begin(self, rows: int, canvas: np.ndarray) -> int:
-        """The number of a new batch of `rows` pictures of the size `canvas`, height and width."""
+    def begin(self, rows: int, canvas: np.ndarray) -> tuple[int, np.ndarray]:
+        """A new batch of `rows` pictures of the size `canvas` (height, width), to be kept.
+
+        Returns:
+            Its number, and uint8 [rows, height, width, 3] with anything on it.
+        """
         number = next(self._numbers)
-        self._open[number] = self._array((rows, *canvas.tolist(), 3))
-        return number
+        batch = self._array((rows, *canvas.tolist(), 3))
+        self._known[number] = batch
+        return number, batch
 
     def row(self, number: int, row: int) -> np.ndarray:
-        """uint8 [height, width, 3] to paint on, with anything on it."""
-        return self._open[number][row]
+        """uint8 [height, width, 3] to paint on.
 
-    def finish(self, number: int) -> np.ndarray:
-        """The batch, uint8 [rows, height, width, 3], which is the caller's from now on."""
-        return self._open.pop(number)
-
-    def is_open(self, number: int) -> bool:
-        """Whether a batch is begun and not finished."""
-        return number in self._open
-
-    def drop(self, numbers: Iterable[int]) -> None:
-        """Forgets batches, finished or not."""
-        for number in numbers:
-            self._open.pop(number, None)
+        Raises:
+            KeyError: if nobody has the batch any more.
+        """
+        return self._known[number][row]
 
     def _array(self, shape: tuple[int, ...]) -> np.ndarray:
         """An array of whatever its memory holds; when nobody has it any more, another gets that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from keras_retinanet.data.dataset import DetectionDataset
 from keras_retinanet.data.images import decode_image
 from keras_retinanet.data.pipeline_calls import until_the_end
 from keras_retinanet.data.resize import resize_images, resized_size
+
+_CORES = os.cpu_count() or 1
 
 Loader = Callable[[tf.Tensor], tf.Tensor]
 
@@ -106,27 +109,25 @@ def training_batches(
 
     def parts() -> Iterator[tuple]:
         plans = _plans(dataset, stored_sizes, settings, batch_size, seed, start_step)
-        return until_the_end(painter.begin_all(plans, own_parts))
+        return until_the_end(painter.parts(plans, own_parts))
 
-    def draw(place: tf.Tensor, picture: tuple, targets: dict) -> tuple:
-        indices, *fields = picture
-        arguments = [place, *_load_tiles(load, indices), *fields]
-        number = tf.numpy_function(painter.paint_row, arguments, tf.int64)
-        return tf.ensure_shape(number, []), targets
+    def batch(canvas: tf.Tensor, pictures: tuple, targets: dict) -> tf.data.Dataset:
+        """One batch, whose pictures are decoded and painted beside each other."""
+        rows = own_parts[0].stop - own_parts[0].start
+        number, images = tf.numpy_function(painter.begin, [rows, canvas], [tf.int64, tf.uint8])
+        images = tf.ensure_shape(images, [rows, None, None, 3])
 
-    def collect(numbers: tf.Tensor, targets: dict) -> tuple:
-        images = tf.numpy_function(painter.finish, [numbers[0]], tf.uint8)
-        return tf.ensure_shape(images, [numbers.shape[0], None, None, 3]), targets
+        def draw(row: tf.Tensor, indices: tf.Tensor, *fields: tf.Tensor) -> tf.Tensor:
+            arguments = [number, row, *_load_tiles(load, indices), *fields]
+            return tf.ensure_shape(tf.numpy_function(painter.paint_row, arguments, tf.bool), [])
 
-    return (
-        tf.data.Dataset.from_generator(parts, output_signature=painter.signature)
-        # Not `unbatch`, which ends the process on tensors of no elements, as holes may be.
-        .flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows))
-        .map(draw, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(own_parts[0].stop - own_parts[0].start, drop_remainder=True)
-        .map(collect)
-        .prefetch(2)
-    )
+        painted = tf.data.Dataset.from_tensor_slices((tf.range(rows), *pictures))
+        painted = painted.map(draw, num_parallel_calls=_CORES).batch(rows, drop_remainder=True)
+        return painted.map(lambda _: (images, targets))
+
+    batches = tf.data.Dataset.from_generator(parts, output_signature=painter.signature)
+    # Two at a time, so that the end of one leaves no core without work.
+    return batches.interleave(batch, cycle_length=2, num_parallel_calls=2).prefetch(2)
 
 
 def _parts(batch_size: int, context: tf.distribute.InputContext) -> list[slice]:

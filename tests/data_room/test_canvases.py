@@ -3,6 +3,7 @@
 import gc
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_retinanet.data.canvases import Canvases
@@ -10,25 +11,34 @@ from keras_retinanet.data.canvases import Canvases
 
 def test_rows_are_those_of_the_batch():
     canvases = Canvases()
-    number = canvases.begin(3, np.array([4, 5]))
+    number, batch = canvases.begin(3, np.array([4, 5]))
     for row in range(3):
         canvases.row(number, row)[:] = row + 1
-    batch = canvases.finish(number)
     assert batch.shape == (3, 4, 5, 3) and batch.dtype == np.uint8
     assert (batch == np.array([1, 2, 3])[:, None, None, None]).all()
-    assert not canvases.is_open(number)
+
+
+def test_a_batch_that_nobody_has_is_forgotten():
+    canvases = Canvases()
+    kept, batch = canvases.begin(1, np.array([2, 2]))
+    gone, _ = canvases.begin(1, np.array([2, 2]))
+    del _
+    gc.collect()
+    with pytest.raises(KeyError):
+        canvases.row(gone, 0)
+    assert np.shares_memory(canvases.row(kept, 0), batch)
 
 
 def test_memory_is_used_again_but_not_while_anybody_has_it():
     canvases = Canvases()
-    first = canvases.finish(canvases.begin(2, np.array([8, 8])))
+    _, first = canvases.begin(2, np.array([8, 8]))
     address = first.ctypes.data
-    second = canvases.finish(canvases.begin(2, np.array([8, 8])))
+    _, second = canvases.begin(2, np.array([8, 8]))
     assert second.ctypes.data != address
     del first
     gc.collect()
     # a smaller batch finds room in it, too
-    assert canvases.finish(canvases.begin(1, np.array([8, 4]))).ctypes.data == address
+    assert canvases.begin(1, np.array([8, 4]))[1].ctypes.data == address
 
 
 def test_tensorflow_takes_the_memory_over_and_gives_it_back():
@@ -36,7 +46,7 @@ def test_tensorflow_takes_the_memory_over_and_gives_it_back():
     addresses = []
 
     def make() -> np.ndarray:
-        batch = canvases.finish(canvases.begin(1, np.array([64, 64])))
+        _, batch = canvases.begin(1, np.array([64, 64]))
         addresses.append(batch.ctypes.data)
         batch[:] = len(addresses)
         return batch
@@ -49,10 +59,3 @@ def test_tensorflow_takes_the_memory_over_and_gives_it_back():
     assert np.asarray(memoryview(kept)).ctypes.data == addresses[0]  # no copy
     assert addresses[0] not in addresses[1:]
     assert len(set(addresses)) <= 4
-
-
-def test_dropped_batches_are_forgotten():
-    canvases = Canvases()
-    kept, gone = (canvases.begin(1, np.array([2, 2])) for _ in range(2))
-    canvases.drop([gone, 12345])
-    assert canvases.is_open(kept) and not canvases.is_open(gone)
