@@ -40,6 +40,7 @@ class ImageRecord:
         negatives: ids of the categories that were verified to have no object in it, None where the
             format does not say.
         problem: what is wrong with the record, in words; its file is not looked at then.
+        is_turned: whether boxes are given after the EXIF rotation; what `size` tells, if given.
     """
 
     id: int
@@ -49,6 +50,7 @@ class ImageRecord:
     encoded: bytes | None = None
     negatives: tuple[int, ...] | None = None
     problem: str | None = None
+    is_turned: bool = True
 
 
 class _Frame(NamedTuple):
@@ -109,7 +111,7 @@ def read_pictures(records: Sequence[ImageRecord], folder: str, faults: Faults) -
 
     A record's size tells which frame its boxes are given in: that of the image turned upright by
     its EXIF orientation or, where only that fits, that of the image as it is stored. Without a size
-    it is the upright one.
+    `is_turned` tells.
 
     Args:
         records: at least one.
@@ -176,7 +178,8 @@ def _read_frame(record: ImageRecord) -> _Frame:
     header = read_header(record.file, record.encoded)
     upright, stored = header.upright_size, (header.height, header.width)
     if record.size is None:
-        return _Frame(*upright, True)
+        is_turned = record.is_turned or header.exif_orientation == 1
+        return _Frame(*(upright if is_turned else stored), is_turned)
     if record.size not in (upright, stored):
         turned = "" if upright == stored else f" ({upright[1]} x {upright[0]} by its EXIF rotation)"
         raise DataError(

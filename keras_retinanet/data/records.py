@@ -71,11 +71,14 @@ class Records:
         size: tuple[int, int] | None = None,
         encoded: bytes | None = None,
         problem: str | None = None,
+        is_turned: bool = True,
     ) -> int:
         """Adds an image, see `assemble.ImageRecord`, and returns its row; ids count from 1."""
         row = len(self.images)
         number = row + 1 if id is None else id
-        self.images.append(ImageRecord(number, name, file, size, encoded, problem=problem))
+        self.images.append(
+            ImageRecord(number, name, file, size, encoded, problem=problem, is_turned=is_turned)
+        )
         return row
 
     def add_fault(self, image: int, number: int, problem: str) -> None:

@@ -57,10 +57,13 @@ def pad_images(images: tf.Tensor, size: tf.Tensor, color: Sequence[float]) -> tf
 
     The colour is the backbone's mean, so that the padding is 0 once normalised.
     """
-    fill = tf.constant(color, images.dtype)
-    rank = images.shape.rank
-    missing = tf.maximum(size - tf.shape(images)[-3:-1], 0)
-    zero = tf.zeros([2], tf.int32)
-    sides = tf.stack([tf.stack([0, missing[0]]), tf.stack([0, missing[1]]), zero])
-    paddings = tf.concat([tf.zeros([rank - 3, 2], tf.int32), sides], axis=0)
-    return tf.pad(images - fill, paddings) + fill  # tf.pad knows one number for all channels only
+    shape = tf.shape(images)
+    missing = tf.maximum(size - shape[-3:-1], 0)
+
+    def blank(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+        pixel = tf.constant(color, images.dtype)
+        return tf.broadcast_to(pixel, tf.concat([shape[:-3], [height, width, 3]], axis=0))
+
+    # tf.pad knows one number for all channels only.
+    wide = tf.concat([images, blank(shape[-3], missing[1])], axis=-2)
+    return tf.concat([wide, blank(missing[0], shape[-2] + missing[1])], axis=-3)

@@ -7,22 +7,18 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from PIL import Image
 
 import keras_retinanet.data.shapes  # noqa: F401 - makes `shapes` known to TensorFlow Datasets
 from keras_retinanet.data.assemble import repeats
 from keras_retinanet.data.dataset import Category, DataError, DetectionDataset
-
-# TFDS keeps a box as float32 shares of the image's sides. Rounding to this many decimals of a
-# pixel takes the noise of that out again, for sides up to 8,000 pixels: coordinates that were
-# annotated in whole pixels or hundredths come back as they were.
-_DECIMALS = 3
+from keras_retinanet.data.records import Records
+from keras_retinanet.data.text import finite_numbers
 
 # Marks of what training and scoring pass over: those of coco, of voc, and of open_images_v4.
 _CROWD = ("is_crowd", "is_difficult", "is_group_of")
@@ -48,7 +44,7 @@ def read_tfds(name: str, split: str, data_dir: str | None = None) -> DetectionDa
 
     Raises:
         DataError: for an unknown name or split, an empty split, a data set that cannot be built or
-            lacks those features, faulty boxes and unreadable images.
+            lacks those features; and for all faulty boxes and unreadable images at once.
     """
     with _quiet():
         builder = _open_builder(name, data_dir)
@@ -186,109 +182,70 @@ def _examples(name: str, builder: tfds.core.DatasetBuilder, split: str) -> list[
         return list(tfds.as_numpy(dataset))
 
 
-def _file_name(example: dict[str, Any], index: int) -> str:
-    """What messages call the example; TFDS keeps no path to find it by."""
-    return example["image/filename"].decode() if "image/filename" in example else f"{index:06d}"
-
-
-def _size(file: str, encoded: bytes) -> tuple[int, int]:
-    """Height and width from the header of an encoded image."""
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{file}: the image is truncated or of an unknown format") from error
-
-
-def _check_lengths(files: list[str], examples: list[dict[str, Any]]) -> None:
-    """Raises a DataError for the first image whose lists are not of one entry for each object."""
-    for file, example in zip(files, examples, strict=True):
-        lengths = {key: len(values) for key, values in example["objects"].items()}
-        if len(set(lengths.values())) > 1:
-            raise DataError(f"{file}: its lists of objects differ in length: {lengths}")
-
-
-def _rows(examples: list[dict[str, Any]], key: str, dtype: type) -> np.ndarray:
-    """One field of all objects of all images, end to end."""
-    return np.concatenate([example["objects"][key] for example in examples]).astype(dtype)
-
-
-def absolute_boxes(relative: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Relative yxyx to absolute xyxy, float64 [t, 4]; `sizes` [t, 2] are heights and widths."""
-    return np.round(relative * np.tile(sizes, 2), _DECIMALS)[:, [1, 0, 3, 2]]
-
-
-def _check_objects(
-    files: list[str], relative: np.ndarray, labels: np.ndarray, class_count: int
-) -> None:
-    """Raises a DataError for the first object with an impossible box or label.
-
-    TFDS checks boxes where they are written, but not in the layout that has no name.
-
-    Args:
-        files: t names, of the image that each object is in.
-        relative: [t, 4], yxyx.
-        labels: [t].
-        class_count: one more than the highest label.
-    """
-    in_order = relative[:, :2] <= relative[:, 2:]
-    inside = (relative >= 0) & (relative <= 1)
-    for row in np.flatnonzero(~(in_order.all(axis=1) & inside.all(axis=1))):
-        raise DataError(f"{files[row]}: the box {relative[row].tolist()} (relative yxyx) is faulty")
-    for row in np.flatnonzero((labels < 0) | (labels >= class_count)):
-        raise DataError(
-            f"{files[row]}: the label {labels[row]} is not one of {class_count} classes"
-        )
-
-
-def _is_crowd(examples: list[dict[str, Any]], fields: Collection[str], count: int) -> np.ndarray:
-    """bool [count], by any of the marks of a crowd among `fields`."""
-    columns = [_rows(examples, key, np.bool_) for key in _CROWD if key in fields]
-    return np.any([np.zeros(count, np.bool_), *columns], axis=0)
-
-
-def _image_ids(name: str, examples: list[dict[str, Any]]) -> np.ndarray:
-    """The data set's own ids, or 1, 2, 3 and so on."""
-    if not isinstance(examples[0].get("image/id"), np.integer):  # none, or a string
-        return np.arange(1, len(examples) + 1)
-    ids = np.array([example["image/id"] for example in examples], np.int64)
-    found, counts = np.unique(ids, return_counts=True)
-    if (counts > 1).any():
-        raise DataError(f"{name}: more than one image has the id {found[counts > 1][0]}")
-    return ids
-
-
 def _assemble(name: str, classes: list[str], examples: list[dict[str, Any]]) -> DetectionDataset:
     """Puts the examples, at least one, into the form that all data is read into."""
-    files = [f"{name}/{_file_name(example, i)}" for i, example in enumerate(examples, start=1)]
-    encoded = tuple(example["image"] for example in examples)
-    _check_lengths(files, examples)
-    sizes = np.array([_size(*pair) for pair in zip(files, encoded, strict=True)], np.int32)
-    counts = [len(example["objects"]["label"]) for example in examples]
-    relative = _rows(examples, "bbox", np.float64).reshape(-1, 4)
-    labels = _rows(examples, "label", np.int32)
-    _check_objects([str(f) for f in np.repeat(files, counts)], relative, labels, len(classes))
-    boxes = absolute_boxes(relative, np.repeat(sizes, counts, axis=0))
-    sides = np.round(boxes[:, 2:] - boxes[:, :2], _DECIMALS)
-    empty = (sides <= 0).any(axis=1)
-    fields = examples[0]["objects"]
-    areas = _rows(examples, "area", np.float64) if "area" in fields else sides.prod(axis=1)
-    for row in np.flatnonzero(~((areas >= 0) & (areas < np.inf))):
-        raise DataError(f"{np.repeat(files, counts)[row]}: the area {areas[row]} is faulty")
-    return DetectionDataset(
-        name=name,
-        categories=tuple(Category(i, text) for i, text in enumerate(classes, start=1)),
-        image_ids=_image_ids(name, examples),
-        files=tuple(files),
-        encoded=encoded,
-        sizes=sizes,
-        apply_exif=np.zeros(len(examples), np.bool_),
-        row_splits=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        boxes=boxes.astype(np.float32),
-        labels=np.where(empty, -1, labels).astype(np.int32),
-        is_crowd=_is_crowd(examples, fields, len(labels)),
-        annotated_xywh=np.concatenate([boxes[:, :2], sides], axis=1),
-        areas=areas,
-        category_ids=labels.astype(np.int64) + 1,
-        notes=(f"boxes without area, not trained on: {empty.sum()}",) if empty.any() else (),
+    # By number, since TFDS knows classes by that.
+    categories = {str(i): Category(i + 1, text) for i, text in enumerate(classes)}
+    records = Records(
+        name,
+        categories,
+        place=lambda image, number: f"{records.images[image].file}, object {number}",
+        relative=True,
     )
+    ids = _image_ids(examples)
+    for number, (example, image_id) in enumerate(zip(examples, ids, strict=True), start=1):
+        # What messages call the example; TFDS keeps no path to find it by.
+        file = (
+            example["image/filename"].decode() if "image/filename" in example else f"{number:06d}"
+        )
+        row = records.add_image(
+            f"{name}/{file}", id=image_id, encoded=example["image"], is_turned=False
+        )
+        _add_objects(example["objects"], row, len(classes), records)
+    for row in repeats(ids):
+        records.faults.add(f"{records.images[row].file}: another image has its id {ids[row]} too")
+    return records.dataset(name)
+
+
+def _image_ids(examples: list[dict[str, Any]]) -> list[int]:
+    """The data set's own ids, or 1, 2, 3 and so on."""
+    if not isinstance(examples[0].get("image/id"), np.integer):  # none, or a string
+        return list(range(1, len(examples) + 1))
+    return [int(example["image/id"]) for example in examples]
+
+
+def _add_objects(
+    objects: dict[str, np.ndarray], row: int, class_count: int, records: Records
+) -> None:
+    """Adds the objects of one example, or what is wrong with them.
+
+    TFDS checks boxes where they are written, but not in the layout that has no name.
+    """
+    lengths = {key: len(values) for key, values in objects.items()}
+    if len(set(lengths.values())) > 1:
+        file = records.images[row].file
+        records.faults.add(f"{file}: its lists of objects differ in length: {lengths}")
+        return
+    crowds = [objects[key] for key in _CROWD if key in objects]
+    areas = objects["area"].tolist() if "area" in objects else None
+    for place, (label, box) in enumerate(
+        zip(objects["label"].tolist(), objects["bbox"].tolist(), strict=True)
+    ):
+        number, (y_min, x_min, y_max, x_max) = place + 1, box
+        area = None if areas is None else areas[place]
+        if not 0 <= label < class_count:
+            problem = f"the label {label} is not one of {class_count} classes"
+            records.add_fault(row, number, problem)
+        elif finite_numbers(box) is None:
+            records.add_fault(row, number, f"the box {box} (relative yxyx) is faulty")
+        elif area is not None and not 0 <= area < np.inf:
+            records.add_fault(row, number, f"the area {area} is faulty")
+        else:
+            records.add_object(
+                row,
+                number,
+                str(label),
+                (x_min, y_min, x_max, y_max),
+                is_crowd=any(bool(column[place]) for column in crowds),
+                area=area,
+            )

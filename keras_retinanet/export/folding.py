@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import collections
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import layers
 
+from keras_retinanet.layers.normalize_images import NormalizeImages
+
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 
 
-def fold_batch_norm(model: keras.Model) -> keras.Model:
+def fold_normalizations(model: keras.Model) -> keras.Model:
     """A functional model with the same outputs in inference, fewer layers and smaller weights.
 
     With its running statistics a batch normalisation multiplies and shifts each channel, and so
     does a convolution with other weights. Folded are those that directly follow a `Conv2D` or
-    `DepthwiseConv2D` without activation, whose output nothing else uses, in nested models too; all
-    other layers are shared with `model`. Convolutions keep their weights in the type that they
+    `DepthwiseConv2D` without activation, whose output nothing else uses, in nested models too.
+
+    Where a `Conv2D` is the first to see the normalised images, but for padding with zeros, it takes
+    over from `NormalizeImages` the division by the standard deviation and the order of the colours.
+    The mean stays: what pads an image is 0 without it, and bfloat16 tells numbers about 0 best.
+
+    All other layers are shared with `model`. Convolutions keep their weights in the type that they
     compute in, so that under mixed precision none is cast for each image.
     """
+    return _fold(model, _find_stem(model))
+
+
+class _Stem(NamedTuple):
+    """The normalisation of the images, and the convolution that alone sees its outputs."""
+
+    normalize: NormalizeImages
+    convolution: layers.Conv2D
+
+
+def _fold(model: keras.Model, stem: _Stem | None) -> keras.Model:
     following = _norms_after_convolutions(model)
     folded = {id(norm) for norm in following.values()}
 
     def clone(layer: layers.Layer) -> layers.Layer:
-        if isinstance(layer, keras.Sequential):
-            layer = layer._functional  # the same layers as a graph of nodes; ConvNeXt has some
+        if stem is not None and layer is stem.normalize:
+            return NormalizeImages(layer.padding_color, std=(1.0, 1.0, 1.0))
         if isinstance(layer, keras.Model):
-            return fold_batch_norm(layer)
+            return _fold(_as_graph(layer), stem)
         if isinstance(layer, _CONVOLUTIONS):
-            return _convolution(layer, following.get(id(layer)))
+            is_first = stem is not None and layer is stem.convolution
+            kernel = _kernel_of_stem(stem) if is_first else _values(layer.kernel)
+            return _convolution(layer, kernel, following.get(id(layer)))
         return layer
 
     def call(layer: layers.Layer, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -40,6 +60,41 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     # A model casts its inputs by its own policy, which the clone took from the global one.
     result.dtype_policy = model.dtype_policy
     return result
+
+
+def _as_graph(model: keras.Model) -> keras.Model:
+    """The same layers as a graph of nodes; ConvNeXt has some in a row."""
+    return model._functional if isinstance(model, keras.Sequential) else model
+
+
+def _find_stem(model: keras.Model) -> _Stem | None:
+    for layer in model.layers:
+        if isinstance(layer, NormalizeImages):
+            convolution = _first_convolution(model, layer.output)
+            return convolution and _Stem(layer, convolution)
+    return None
+
+
+def _first_convolution(model: keras.Model, tensor: keras.KerasTensor) -> layers.Conv2D | None:
+    """The convolution that alone sees `tensor`, past padding with zeros, in nested models too."""
+    nodes = [n for depth in model._nodes_by_depth.values() for n in depth if not n.is_input]
+    users = [node for node in nodes if any(t is tensor for t in node.input_tensors)]
+    if len(users) != 1 or any(t is tensor for t in model.outputs):
+        return None
+    layer = users[0].operation
+    if isinstance(layer, keras.Model):
+        graph = _as_graph(layer)
+        return _first_convolution(graph, graph.inputs[0])
+    if isinstance(layer, layers.ZeroPadding2D):
+        return _first_convolution(model, users[0].outputs[0])
+    is_once = sum(node.operation is layer for node in nodes) == 1
+    return layer if type(layer) is layers.Conv2D and layer.groups == 1 and is_once else None
+
+
+def _kernel_of_stem(stem: _Stem) -> np.ndarray:
+    """The kernel [h, w, 3, C] for images less their mean, in RGB."""
+    kernel = _values(stem.convolution.kernel) / np.array(stem.normalize.std)[:, np.newaxis]
+    return kernel[:, :, ::-1] if stem.normalize.bgr else kernel
 
 
 def _norms_after_convolutions(model: keras.Model) -> dict[int, layers.BatchNormalization]:
@@ -62,16 +117,17 @@ def _norms_after_convolutions(model: keras.Model) -> dict[int, layers.BatchNorma
     return found
 
 
-def _convolution(convolution: layers.Layer, norm: layers.BatchNormalization | None) -> layers.Layer:
-    """The convolution that does what `convolution` and then `norm` do."""
-    kernel = _values(convolution.kernel)
+def _convolution(
+    convolution: layers.Layer, kernel: np.ndarray, norm: layers.BatchNormalization | None
+) -> layers.Layer:
+    """The convolution that does what `convolution`, with this kernel, and then `norm` do."""
     bias = _values(convolution.bias) if convolution.use_bias else 0.0
     config = {**convolution.get_config(), "dtype": convolution.compute_dtype}
     if norm is not None:
         scale, mean, shift = _scale_mean_shift(norm)
         # Depthwise: [height, width, channels, multiplier]; the last two are the output's channels.
         is_depthwise = isinstance(convolution, layers.DepthwiseConv2D)
-        kernel *= scale.reshape(kernel.shape[2:]) if is_depthwise else scale
+        kernel = kernel * (scale.reshape(kernel.shape[2:]) if is_depthwise else scale)
         bias = (bias - mean) * scale + shift
         config["use_bias"] = True
     result = type(convolution).from_config(config)

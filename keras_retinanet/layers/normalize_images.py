@@ -36,7 +36,13 @@ class NormalizeImages(keras.layers.Layer):
         images = tf.cast(images, tf.float32)
         if self.bgr:
             images = images[..., ::-1]
-        return (images - tf.constant(self.mean, tf.float32)) / tf.constant(self.std, tf.float32)
+        # For a row of pixels, not for one: with three numbers in its innermost loop TensorFlow
+        # took five times as long on a CPU, a tenth of the time of a whole bfloat16 network.
+        row = [tf.shape(images)[-2], 3]
+        images -= tf.broadcast_to(tf.constant(self.mean, tf.float32), row)
+        if self.std == (1.0, 1.0, 1.0):
+            return images
+        return images / tf.broadcast_to(tf.constant(self.std, tf.float32), row)
 
     @property
     def padding_color(self) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.data.coco import read_coco
@@ -176,3 +177,42 @@ def test_other_formats_are_mended_too(tmp_path, ending):
     assert objects(read_dataset(source)) == expected
     lines = (tmp_path / "out/mended.txt").read_text()
     assert "line 2: box [32.0, 8.0, 8.0, 32.0] is inverted" in lines and "c.png: no such" in lines
+
+
+def test_a_data_set_of_tfds_is_mended_too(tmp_path):
+    for name in "abc":
+        picture(tmp_path / f"{name}.png", ord(name))
+    rows = [f"{name}.png,8,8,32,32,{c}" for name in "abc" for c in ("cat", "dog")]
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
+    run_here(
+        "convert", "--annotations", "a.csv", "--to", "tfds", "--output_dir", "out", cwd=tmp_path
+    )
+    (file,) = (tmp_path / "out").rglob("*.tfrecord*")
+    records = _records(file)
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for name, contents in zip("abc", records, strict=True):
+            example = tf.train.Example.FromString(contents)
+            features = example.features.feature
+            if name == "a":
+                (encoded,) = features["image"].bytes_list.value
+                features["image"].bytes_list.value[:] = [encoded[:-20]]
+            if name == "b":
+                features["objects/label"].int64_list.value[0] = 7
+            writer.write(example.SerializeToString())
+    words = ("data.format=tfds", "data.name=out/converted/1.0.0", "data.train.split=train")
+    out, _ = run_here("check", *words, cwd=tmp_path, code=1)
+    assert out.splitlines()[-1].startswith("2 fatal, ")
+    run_here("check", *words, "--fix", "mended", cwd=tmp_path)
+    data = read_coco(tmp_path / "mended/train/annotations.json", tmp_path / "mended/train/images")
+    assert objects(data) == {
+        "b.png": [("dog", XYXY, False)],
+        "c.png": [("cat", XYXY, False), ("dog", XYXY, False)],
+    }
+
+
+def _records(file):
+    """The records of a file by the names of their images."""
+    records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    examples = ((tf.train.Example.FromString(record), record) for record in records)
+    named = {e.features.feature["image/filename"].bytes_list.value[0]: r for e, r in examples}
+    return [named[name] for name in sorted(named)]

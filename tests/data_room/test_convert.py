@@ -100,8 +100,8 @@ def through(expected, formats):
     return result
 
 
-def check(data, formats):
-    # Upright: TFDS keeps boxes in the frame of the stored image.
+def check(data, formats, last):
+    # Upright: TFDS keeps boxes in the frame of the stored image, and says so.
     found = {name: sorted(rows) for name, rows in objects(mended(data)).items()}
     expected = through(EXPECTED, formats)
     assert sorted(found) == sorted(expected)
@@ -111,7 +111,8 @@ def check(data, formats):
             np.testing.assert_allclose(box, expected_box, atol=0.01)
     classes = [c.replace(" ", "_") if "kitti" in formats else c for c in CLASSES]
     assert [category.name for category in data.categories] == classes
-    assert data.notes == ()
+    (notes,) = data.notes if last == "tfds" else ("",)
+    assert ("EXIF orientation is not applied: 2 " in notes) == (last == "tfds")
 
 
 def contents(data):
@@ -128,11 +129,11 @@ def contents(data):
 def test_every_format_to_every_other(source, first, tmp_path):
     written, _ = convert(source, first, tmp_path / "first")
     data = read_dataset(written)
-    check(data, {first})
+    check(data, {first}, first)
     for second in WRITERS:
         written, _ = convert(data, second, tmp_path / second)
         again = read_dataset(written)
-        check(again, {first, second})
+        check(again, {first, second}, second)
         assert contents(again) == contents(source)
     assert sorted(os.listdir(tmp_path)) == sorted(["first", *WRITERS])  # nothing half-written
 
@@ -298,7 +299,7 @@ def test_shards_are_the_same_however_many_processes_write_them(source, name, tmp
     def written(folder, **settings):
         where, _ = convert(source, name, tmp_path / folder, Sharding(shards=3, **settings))
         data = read_dataset(where)
-        check(data, {name})
+        check(data, {name}, name)
         assert data.image_ids.tolist() == [1, 2, 3, 4, 5]
         files = [path for path in (tmp_path / folder).rglob("*") if path.is_file()]
         return {path.relative_to(tmp_path / folder): path.read_bytes() for path in files}
@@ -313,7 +314,7 @@ def test_shards_are_the_same_however_many_processes_write_them(source, name, tmp
 def test_more_shards_than_images_are_one_to_each(source, tmp_path):
     where, _ = convert(source, "tfrecord", tmp_path / "out", Sharding(shards=9, processes=1))
     assert len(list((tmp_path / "out").glob("data*"))) == 5
-    check(read_dataset(where), {"tfrecord"})
+    check(read_dataset(where), {"tfrecord"}, "tfrecord")
     message = one_fault(convert, source, "voc", tmp_path / "voc", Sharding(shards=9))
     assert message == "the format voc has no shards; leave their number and processes out"
 

@@ -6,20 +6,19 @@ import socket
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from keras_retinanet.data import tfds_reader
-from keras_retinanet.data.dataset import Category, DataError
+from keras_retinanet.data.dataset import Category, DataError, faulty_records_left_out
 from keras_retinanet.data.shapes import builder as shapes_builder
 from keras_retinanet.data.shapes.drawing import draw_picture
-from keras_retinanet.data.tfds_reader import absolute_boxes, read_tfds
+from keras_retinanet.data.tfds_reader import read_tfds
 
 
-def _jpeg(height, width):
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), (200, 10, 10)).save(buffer, "JPEG")
+def _jpeg(height, width, orientation=1):
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (width, height), (200, 10, 10)).save(buffer, "JPEG", exif=exif)
     return buffer.getvalue()
 
 
@@ -39,7 +38,14 @@ _EXAMPLES = {
         (_jpeg(7, 11), _objects((0, 0, 0, 1, 1), (1, 1 / 7, 3 / 11, 2 / 7, 4 / 11))),
     ],
     "flat_box": [(_jpeg(50, 100), _objects((0, 0.5, 0.1, 0.5, 0.9), (1, 0.2, 0.2, 0.4, 0.4)))],
-    "outside": [(_jpeg(50, 100), _objects((0, 0.5, 0.1, 1.5, 0.9)))],
+    "outside": [(_jpeg(50, 100), _objects((0, 0.5, 1.1, 0.7, 1.9)))],
+    "overhanging": [(_jpeg(50, 100), _objects((0, 0.5, 0.1, 1.5, 0.9)))],
+    "turned": [(_jpeg(50, 100, 6), _objects((0, 0.5, 0.1, 1.0, 0.9)))],
+    "many_faults": [
+        (_jpeg(50, 100), _objects((-1, 0.1, 0.1, 0.4, 0.9), (1, 0.5, 0.1, 0.4, 0.9))),
+        (_jpeg(50, 100)[:30], _objects((0, 0.1, 0.1, 0.4, 0.9))),
+        (_jpeg(30, 40), _objects((1, 0.5, 0.25, 1.0, 0.75))),
+    ],
     "inverted": [(_jpeg(50, 100), _objects((0, 0.5, 0.1, 0.4, 0.9)))],
     "not_a_number": [(_jpeg(50, 100), _objects((0, 0.5, float("nan"), 0.6, 0.9)))],
     "unlabelled": [(_jpeg(50, 100), _objects((-1, 0.1, 0.1, 0.4, 0.9)))],
@@ -127,7 +133,7 @@ def test_shapes_come_back_as_they_were_drawn(data_dir, monkeypatch, capfd):
     assert data.name == "shapes/tiny/validation"
     assert data.categories[0] == Category(1, "circle") and data.categories[-1].id == 5
     assert sorted(data.image_ids) == list(range(100_001, 100_009))
-    assert data.notes == () and not data.apply_exif.any() and not data.is_crowd.any()
+    assert data.notes == () and not data.is_crowd.any()
     for index, image_id in enumerate(data.image_ids):
         picture, rows = draw_picture(int(image_id)), data.rows(index)
         assert data.encoded[index] == picture.jpeg()
@@ -209,21 +215,41 @@ def test_a_box_without_area_is_kept_for_the_evaluator_only(data_dir):
     assert data.labels.tolist() == [-1, 1]
     assert data.category_ids.tolist() == [1, 2]
     assert data.annotated_xywh.tolist() == [[10, 25, 80, 0], [20, 10, 20, 10]]
-    assert data.notes == ("boxes without area, not trained on: 1",)
+    (note,) = data.notes
+    assert note.startswith("empty boxes dropped: 1 (the first: ")
+    assert "/0.jpg, object 1, box [10.0, 25.0, 90.0, 25.0]" in note
 
 
-@given(
-    st.lists(st.integers(1, 8000), min_size=2, max_size=2),
-    st.lists(st.integers(0, 10**6), min_size=4, max_size=4),
-    st.sampled_from([1, 10, 100]),
-)
-def test_annotations_in_hundredths_survive_float32(size, parts, unit):
-    height, width = size
-    limits = np.array([height, width, height, width]) * unit
-    yxyx = np.array(parts) * limits // 10**6 / unit
-    relative = (yxyx / np.tile(size, 2)).astype(np.float32).astype(np.float64)
-    found = absolute_boxes(relative[None], np.array([size]))[0]
-    assert found.tolist() == np.round(yxyx[[1, 0, 3, 2]], 2).tolist()
+def test_an_overhanging_box_is_clipped_as_in_every_format(data_dir):
+    data = read_tfds("reader_toy/overhanging", "train", data_dir)
+    assert data.boxes.tolist() == [[10, 25, 90, 50]] and data.labels.tolist() == [0]
+    assert data.annotated_xywh.tolist() == [[10, 25, 80, 50]]
+    assert data.notes[0].startswith("overhanging boxes clipped to their image: 1 ")
+
+
+def test_boxes_lie_in_the_stored_image_whatever_its_exif_says(data_dir):
+    data = read_tfds("reader_toy/turned", "train", data_dir)
+    assert data.sizes.tolist() == [[50, 100]] and data.apply_exif.tolist() == [False]
+    assert data.boxes.tolist() == [[10, 25, 90, 50]]
+    assert "EXIF orientation is not applied: 1 " in data.notes[0]
+
+
+def test_all_faults_are_told_at_once(data_dir):
+    with pytest.raises(DataError, match="many_faults/train: 3 faults") as caught:
+        read_tfds("reader_toy/many_faults", "train", data_dir)
+    found = {line.strip().partition(": ")[0] for line in str(caught.value).split("\n")[1:]}
+    name = "reader_toy/many_faults/train"
+    assert found == {f"{name}/0.jpg, object 1", f"{name}/0.jpg, object 2", f"{name}/1.jpg"}
+
+
+def test_the_rest_is_read_without_the_faulty_records(data_dir):
+    with faulty_records_left_out() as lines:
+        data = read_tfds("reader_toy/many_faults", "train", data_dir)
+    assert len(lines) == 3
+    at = {file.rpartition("/")[2]: index for index, file in enumerate(data.files)}
+    assert sorted(at) == ["0.jpg", "2.jpg"]
+    assert data.boxes[data.rows(at["2.jpg"])].tolist() == [[10, 15, 30, 30]]
+    assert not data.boxes[data.rows(at["0.jpg"])].size
 
 
 @pytest.mark.parametrize(
@@ -242,12 +268,12 @@ def test_annotations_in_hundredths_survive_float32(size, parts, unit):
         ("reader_toy/no_label", "train", "no 'objects/label' as a ClassLabel"),
         ("reader_toy/other_boxes", "train", "no 'objects/bbox' in relative yxyx"),
         ("reader_toy/fails", "train", "cannot be built: no route to host"),
-        ("reader_toy/outside", "train", "outside/train/0.jpg: the box [0.5, "),
-        ("reader_toy/inverted", "train", "inverted/train/0.jpg: the box [0.5, "),
-        ("reader_toy/not_a_number", "train", "not_a_number/train/0.jpg: the box [0.5, nan"),
-        ("reader_toy/unlabelled", "train", "0.jpg: the label -1 is not one of 2 classes"),
-        ("reader_toy/truncated", "train", "0.jpg: the image is truncated"),
-        ("reader_toy/same_ids", "train", "more than one image has the id 77"),
+        ("reader_toy/outside", "train", "outside/train/0.jpg, object 1, box [110.0, 25.0, "),
+        ("reader_toy/inverted", "train", "inverted/train/0.jpg, object 1: box [0.1"),
+        ("reader_toy/not_a_number", "train", "0.jpg, object 1: the box [0.5, nan"),
+        ("reader_toy/unlabelled", "train", "0.jpg, object 1: the label -1 is not one of 2 classes"),
+        ("reader_toy/truncated", "train", "0.jpg: the header of the JPEG file is damaged or cut"),
+        ("reader_toy/same_ids", "train", "1.jpg: another image has its id 77 too"),
     ],
 )
 def test_faults_are_one_line_that_names_them(data_dir, name, split, message):
