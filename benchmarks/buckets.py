@@ -50,6 +50,7 @@ def dataset(rng: np.random.Generator) -> DetectionDataset:
         annotated_xywh=np.zeros((0, 4)),
         areas=np.zeros(0),
         category_ids=np.zeros(0, np.int64),
+        orientations=np.ones(count, np.int8),
         apply_exif=np.zeros(count, bool),
     )
 

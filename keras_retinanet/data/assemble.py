@@ -54,11 +54,15 @@ class ImageRecord:
 
 
 class _Frame(NamedTuple):
-    """The frame that the boxes on an image are given in; zeros for a faulty one."""
+    """The frame that the boxes on an image are given in; of no size for a faulty one."""
 
     height: int
     width: int
+    orientation: int
     apply_exif: bool
+
+
+_NO_FRAME = _Frame(0, 0, 1, True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +73,13 @@ class Pictures:
         records: n.
         sides: int32 [n, 2], width and height of the frames that boxes are given in; 0 for an image
             that is at fault.
+        orientations: int8 [n], the EXIF orientations.
         apply_exif: bool [n], whether the frame is that after the EXIF rotation.
     """
 
     records: Sequence[ImageRecord]
     sides: np.ndarray
+    orientations: np.ndarray
     apply_exif: np.ndarray
 
     def describe(self, row: int) -> str:
@@ -128,16 +134,18 @@ def read_pictures(records: Sequence[ImageRecord], folder: str, faults: Faults) -
     for row, (record, result) in enumerate(zip(records, results, strict=True)):
         if isinstance(result, DataError):
             faults.add(_prefix(record) + str(result))
-            result = _Frame(0, 0, True)
+            result = _NO_FRAME
         is_file = record.encoded is None and record.problem is None and result.height
         paths.append(os.path.normpath(record.file) if is_file else row)
         frames.append(result)
     for row in repeats(paths):
         problem = f"{records[row].file}: another image record has this file too; merge the records"
         faults.add(_prefix(records[row]) + problem)
-        frames[row] = _Frame(0, 0, True)
+        frames[row] = _NO_FRAME
     sides = np.array([(frame.width, frame.height) for frame in frames], np.int32)
-    return Pictures(records, sides, np.array([frame.apply_exif for frame in frames], bool))
+    orientations = np.array([frame.orientation for frame in frames], np.int8)
+    apply_exif = np.array([frame.apply_exif for frame in frames], bool)
+    return Pictures(records, sides, orientations, apply_exif)
 
 
 def _prefix(record: ImageRecord) -> str:
@@ -177,9 +185,10 @@ def _read_frame(record: ImageRecord) -> _Frame:
         raise DataError(record.problem)
     header = read_header(record.file, record.encoded)
     upright, stored = header.upright_size, (header.height, header.width)
+    orientation = header.exif_orientation
     if record.size is None:
-        is_turned = record.is_turned or header.exif_orientation == 1
-        return _Frame(*(upright if is_turned else stored), is_turned)
+        is_turned = record.is_turned or orientation == 1
+        return _Frame(*(upright if is_turned else stored), orientation, is_turned)
     if record.size not in (upright, stored):
         turned = "" if upright == stored else f" ({upright[1]} x {upright[0]} by its EXIF rotation)"
         raise DataError(
@@ -187,7 +196,8 @@ def _read_frame(record: ImageRecord) -> _Frame:
             f"{stored[1]} x {stored[0]}{turned}; use the image that was annotated, or correct the "
             "record"
         )
-    return _Frame(int(record.size[0]), int(record.size[1]), record.size == upright)
+    height, width = map(int, record.size)
+    return _Frame(height, width, orientation, record.size == upright)
 
 
 def _check_folder(records: Sequence[ImageRecord], folder: str, source: str) -> None:
@@ -249,6 +259,7 @@ def assemble(
         encoded=tuple(encoded) if encoded else None,
         negatives=tuple(record.negatives or () for record in records) if has_negatives else None,
         sizes=pictures.sides[:, ::-1].copy(),
+        orientations=pictures.orientations,
         apply_exif=pictures.apply_exif,
         row_splits=np.searchsorted(objects.image_of[order], np.arange(len(records) + 1)),
         boxes=boxes[order],
@@ -275,6 +286,7 @@ def _sound(
     return Pictures(
         [records[image] for image in images.tolist()],
         pictures.sides[images],
+        pictures.orientations[images],
         pictures.apply_exif[images],
     ), Objects(
         image_of=np.searchsorted(images, objects.image_of[rows]),

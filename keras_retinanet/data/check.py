@@ -24,7 +24,6 @@ from keras_retinanet.data.dataset import (
     faulty_records_left_out,
 )
 from keras_retinanet.data.image_faults import decoding_fault
-from keras_retinanet.data.images import read_header
 from keras_retinanet.geometry.matching import NEGATIVE_IOU
 
 # A box with a shorter side than this, in pixels at the trained size, is tiny: half a cell of P3.
@@ -208,11 +207,7 @@ def _classes(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
 def _images(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
     is_empty = np.diff(dataset.row_splits) == 0
     yield from _on_images(NOTED, "image without objects", part, dataset, np.flatnonzero(is_empty))
-    orientations = [
-        read_header(file, None if dataset.encoded is None else dataset.encoded[index])
-        for index, file in enumerate(dataset.files)
-    ]
-    is_turned = np.array([header.exif_orientation != 1 for header in orientations], bool)
+    is_turned = dataset.orientations != 1
     applied = np.flatnonzero(is_turned & dataset.apply_exif)
     stored = np.flatnonzero(is_turned & ~dataset.apply_exif)
     yield from _on_images(MENDED, "image turned by its EXIF rotation", part, dataset, applied)

@@ -15,7 +15,7 @@ from keras_retinanet.data.coco import write_coco
 from keras_retinanet.data.csv_table import write_csv
 from keras_retinanet.data.dataset import DataError, DetectionDataset
 from keras_retinanet.data.formats import DataSource
-from keras_retinanet.data.images import IMAGE_SUFFIXES, read_header
+from keras_retinanet.data.images import IMAGE_SUFFIXES
 from keras_retinanet.data.kitti import write_kitti
 from keras_retinanet.data.labelme import write_labelme
 from keras_retinanet.data.open_images import write_open_images
@@ -161,8 +161,7 @@ def mended(dataset: DetectionDataset) -> DetectionDataset:
     corners = np.clip(corners, 0, np.tile(dataset.sizes[image_of][:, ::-1], 2))
     sizes = dataset.sizes.copy()
     for index in np.flatnonzero(~dataset.apply_exif):
-        encoded = None if dataset.encoded is None else dataset.encoded[index]
-        orientation = read_header(dataset.files[index], encoded).exif_orientation
+        orientation = dataset.orientations[index]
         rows = dataset.rows(int(index))
         corners[rows] = turned_boxes(corners[rows], dataset.sizes[index], orientation)
         sizes[index] = sizes[index][:: -1 if orientation > 4 else 1]

@@ -115,6 +115,7 @@ class DetectionDataset:
         negatives: for each of the n images the category ids that were verified to have no object
             in it, where the format says so (Open Images, LVIS), else None.
         sizes: int32 [n, 2], height and width in the frame that the boxes are given in.
+        orientations: int8 [n], the EXIF orientation of each image, 1 to 8; 1 is upright.
         apply_exif: bool [n], whether that frame is the one after the EXIF rotation.
         row_splits: int64 [n + 1].
         boxes: float32 [t, 4], xyxy in absolute pixels, clipped to the image.
@@ -138,6 +139,7 @@ class DetectionDataset:
     annotated_xywh: np.ndarray
     areas: np.ndarray
     category_ids: np.ndarray
+    orientations: np.ndarray
     apply_exif: np.ndarray
     encoded: tuple[bytes, ...] | None = None
     negatives: tuple[tuple[int, ...], ...] | None = None
@@ -163,6 +165,7 @@ class DetectionDataset:
             encoded=None if self.encoded is None else tuple(self.encoded[i] for i in indices),
             negatives=None if self.negatives is None else tuple(self.negatives[i] for i in indices),
             sizes=self.sizes[indices],
+            orientations=self.orientations[indices],
             apply_exif=self.apply_exif[indices],
         )
 

@@ -65,7 +65,7 @@ def decoding_fault(name: str, contents: bytes | None) -> DataError | None:
         read_header(name, contents)  # its reasons are plainer than TensorFlow's
         if contents is None:
             contents = pathlib.Path(name).read_bytes()
-        decode_image(contents, apply_exif=False)
+        decode_image(contents, orientation=1)
     except DataError as error:
         return error
     except tf.errors.InvalidArgumentError as error:

@@ -36,7 +36,7 @@ _BMP_KINDS = {(1, 0), (4, 0), (8, 0), (24, 0), (32, 0), (32, 3)}
 _REVERSED = [[o in (3, 4, 7, 8), o in (2, 3, 6, 7), False] for o in range(9)]
 
 
-def decode_image(contents: tf.Tensor, apply_exif: bool | tf.Tensor = True) -> tf.Tensor:
+def decode_image(contents: tf.Tensor, orientation: int | tf.Tensor | None = None) -> tf.Tensor:
     """Decodes an encoded image into RGB pixels, with graph operations only.
 
     Grayscale, palette, CMYK and 1-bit images are converted; 16-bit values keep their high byte.
@@ -46,7 +46,8 @@ def decode_image(contents: tf.Tensor, apply_exif: bool | tf.Tensor = True) -> tf
 
     Args:
         contents: scalar string, the bytes of the file.
-        apply_exif: scalar bool, whether a JPEG is turned upright by its EXIF orientation.
+        orientation: 1 to 8, by which the image is turned upright; None for what the EXIF of a JPEG
+            says, which takes a sixth longer to find out.
 
     Returns:
         uint8 [height, width, 3].
@@ -67,11 +68,12 @@ def decode_image(contents: tf.Tensor, apply_exif: bool | tf.Tensor = True) -> tf
         ),
     )
     image.set_shape([None, None, 3])
-    if apply_exif is False:
-        return image
+    if orientation is not None:
+        orientation = tf.convert_to_tensor(orientation, tf.int32)
+        return tf.cond(orientation > 1, lambda: _upright(image, orientation), lambda: image)
     is_exif, start, length = _find_exif(contents, is_jpeg)
     return tf.cond(
-        tf.logical_and(is_exif, apply_exif),
+        is_exif,
         lambda: _upright(image, _orientation(tf.strings.substr(contents, start, length))),
         lambda: image,
     )
@@ -299,7 +301,7 @@ def _read_gif(path: str, file: BinaryIO) -> ImageHeader:
     # The first frame may be smaller than the screen that the header gives.
     file.seek(0)
     try:
-        height, width, _ = decode_image(file.read(), apply_exif=False).shape
+        height, width, _ = decode_image(file.read(), orientation=1).shape
     except tf.errors.InvalidArgumentError as error:
         raise not_decoded(path, error) from None
     return ImageHeader(height, width, 1)

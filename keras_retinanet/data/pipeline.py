@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_retinanet.data.augment import AugmentSettings, BatchPlan, plan_batch
 from keras_retinanet.data.batch_painter import BatchPainter
 from keras_retinanet.data.dataset import DetectionDataset
+from keras_retinanet.data.heap import keep_freed_memory
 from keras_retinanet.data.images import decode_image
 from keras_retinanet.data.pipeline_calls import until_the_end
 from keras_retinanet.data.resize import resize_images, resized_size
@@ -80,7 +81,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches for `RetinaNet.fit`: (uint8 [B, H, W, 3], {"boxes", "labels"}).
 
-    Decided by the seed alone, whatever the machine's speed; `start_step` continues a run. On
+    Decided by the seed alone, whatever the machine's speed; `start_step` continues a run. The
+    process keeps freed memory from then on, see `data.heap.keep_freed_memory`. On
     several workers each makes its own rows of every batch, and only decodes pictures of these:
 
         strategy.distribute_datasets_from_function(
@@ -103,6 +105,7 @@ def training_batches(
         tf.errors.InvalidArgumentError: while caching or iterating, if a picture cannot be decoded;
             `data.image_faults.undecodable_named` tells which.
     """
+    keep_freed_memory()
     own_parts = _parts(batch_size, input_context or tf.distribute.InputContext())
     load, stored_sizes = _image_store(dataset, settings, cache_mib)
     painter = BatchPainter(settings.tiles, settings.cutout, padding_color)
@@ -150,12 +153,12 @@ def _load_tiles(load: Loader, indices: tf.Tensor) -> list[tf.Tensor]:
 
 def image_loader(dataset: DetectionDataset) -> Loader:
     """A graph function from an index of `dataset` to its picture, uint8 [H, W, 3]."""
-    apply_exif = tf.constant(dataset.apply_exif)
+    turns = tf.constant(np.where(dataset.apply_exif, dataset.orientations, 1), tf.int32)
     if dataset.encoded is not None:
         encoded = tf.constant(list(dataset.encoded))
-        return lambda index: decode_image(encoded[index], apply_exif[index])
+        return lambda index: decode_image(encoded[index], turns[index])
     files = tf.constant(list(dataset.files))
-    return lambda index: decode_image(tf.io.read_file(files[index]), apply_exif[index])
+    return lambda index: decode_image(tf.io.read_file(files[index]), turns[index])
 
 
 def image_stream(dataset: DetectionDataset) -> tf.data.Dataset:

@@ -48,8 +48,9 @@ def _fold(model: keras.Model, stem: _Stem | None) -> keras.Model:
         if isinstance(layer, keras.Model):
             return _fold(_as_graph(layer), stem)
         if isinstance(layer, _CONVOLUTIONS):
-            is_first = stem is not None and layer is stem.convolution
-            kernel = _kernel_of_stem(stem) if is_first else _values(layer.kernel)
+            kernel = _values(layer.kernel)
+            if stem is not None and layer is stem.convolution:
+                kernel = _for_centered_images(kernel, stem.normalize)
             return _convolution(layer, kernel, following.get(id(layer)))
         return layer
 
@@ -91,10 +92,10 @@ def _first_convolution(model: keras.Model, tensor: keras.KerasTensor) -> layers.
     return layer if type(layer) is layers.Conv2D and layer.groups == 1 and is_once else None
 
 
-def _kernel_of_stem(stem: _Stem) -> np.ndarray:
-    """The kernel [h, w, 3, C] for images less their mean, in RGB."""
-    kernel = _values(stem.convolution.kernel) / np.array(stem.normalize.std)[:, np.newaxis]
-    return kernel[:, :, ::-1] if stem.normalize.bgr else kernel
+def _for_centered_images(kernel: np.ndarray, normalize: NormalizeImages) -> np.ndarray:
+    """What a kernel [h, w, 3, C] for normalised images is for RGB images less their mean."""
+    kernel = kernel / np.array(normalize.std)[:, np.newaxis]
+    return kernel[:, :, ::-1] if normalize.bgr else kernel
 
 
 def _norms_after_convolutions(model: keras.Model) -> dict[int, layers.BatchNormalization]:

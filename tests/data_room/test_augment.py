@@ -11,7 +11,9 @@ from tests.data_room.make import write_coco
 
 def test_moving_by_hand():
     # crop 40 x 20 at (10, 20) doubled to 80 x 40, mirrored, put at (100, 200)
-    tile = Tile(0, np.array([20, 10, 20, 40]), np.array([40, 80]), True, offset=[200, 100])
+    tile = Tile(
+        0, np.array([20, 10, 20, 40]), np.array([40, 80]), True, offset=np.array([200, 100])
+    )
     moved, labels, shares = move_boxes(np.array([[20.0, 25, 30, 35]]), np.array([4]), tile)
     # x: (20-10)*2 = 20 and 40, mirrored 80-40 = 40 and 60; y: (25-20)*2 = 10 and 30
     np.testing.assert_allclose(moved, [[140, 210, 160, 230]])

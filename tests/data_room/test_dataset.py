@@ -23,6 +23,7 @@ def numbered(counts, encoded=False):
         encoded=tuple(bytes([i]) for i in images) if encoded else None,
         negatives=tuple((i, 90) for i in images.tolist()) if encoded else None,
         sizes=np.stack([100 + images, 200 + images], 1).astype(np.int32),
+        orientations=(images % 8 + 1).astype(np.int8),
         apply_exif=images % 2 == 0,
         row_splits=np.concatenate([[0], np.cumsum(counts)]),
         boxes=corners.astype(np.float32),
@@ -35,7 +36,7 @@ def numbered(counts, encoded=False):
     )
 
 
-PER_IMAGE = ("image_ids", "files", "encoded", "negatives", "sizes", "apply_exif")
+PER_IMAGE = ("image_ids", "files", "encoded", "negatives", "sizes", "orientations", "apply_exif")
 PER_ROW = ("boxes", "labels", "is_crowd", "annotated_xywh", "areas", "category_ids")
 
 

@@ -17,10 +17,11 @@ from keras_retinanet.data.dataset import DataError
 from keras_retinanet.data.image_faults import undecodable_named, unreadable
 from keras_retinanet.data.images import decode_image, read_header
 
-# As in a pipeline: traced once, for any image.
-decode = tf.function(
+# As in an export and as in a pipeline: traced once, for any image.
+decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+decode_known = tf.function(
     decode_image,
-    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)],
+    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)],
     autograph=False,
 )
 
@@ -46,8 +47,8 @@ def by_pillow(contents):
     return np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
 
 
-def pixels(contents, apply_exif=True):
-    return decode(contents, apply_exif).numpy()
+def pixels(contents):
+    return decode(contents).numpy()
 
 
 def png(width, height, depth, color_type, rows):
@@ -215,7 +216,7 @@ def test_extreme_sizes(tmp_path, file_format, size):
 )
 def test_what_is_no_whole_image_is_an_invalid_argument(contents):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode(contents, True)
+        decode(contents)
 
 
 def test_the_graph_calls_no_python():
@@ -235,8 +236,10 @@ def test_orientation_equals_pillow(value, order):
     contents = oriented(value, order)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
     np.testing.assert_array_equal(pixels(contents), np.asarray(upright))
-    np.testing.assert_array_equal(pixels(contents, apply_exif=False), by_pillow(contents))
-    np.testing.assert_array_equal(decode_image(contents, apply_exif=False), by_pillow(contents))
+    # What is known beforehand counts, whatever the file says.
+    np.testing.assert_array_equal(decode_known(contents, value), np.asarray(upright))
+    np.testing.assert_array_equal(decode_known(contents, 1), by_pillow(contents))
+    np.testing.assert_array_equal(decode_image(contents, orientation=1), by_pillow(contents))
 
 
 def test_orientation_6_turns_clockwise():
@@ -272,7 +275,7 @@ def test_orientation_6_turns_clockwise():
     ids=lambda contents: f"{len(contents)} bytes",
 )
 def test_what_is_not_an_orientation_leaves_the_image_as_it_is(tmp_path, contents):
-    np.testing.assert_array_equal(pixels(contents), pixels(contents, apply_exif=False))
+    np.testing.assert_array_equal(pixels(contents), decode_known(contents, 1))
     (tmp_path / "a.jpg").write_bytes(contents)
     assert read_header(tmp_path / "a.jpg").exif_orientation == 1
 

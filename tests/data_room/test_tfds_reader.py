@@ -154,6 +154,7 @@ def test_arrays_have_the_types_of_a_detection_dataset(data_dir):
     expected = {
         "image_ids": (np.int64, (6,)),
         "sizes": (np.int32, (6, 2)),
+        "orientations": (np.int8, (6,)),
         "apply_exif": (np.bool_, (6,)),
         "row_splits": (np.int64, (7,)),
         "boxes": (np.float32, (rows, 4)),

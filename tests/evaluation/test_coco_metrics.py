@@ -61,6 +61,7 @@ def dataset_of(contents):
         image_ids=np.array(ids, np.int64),
         files=tuple(f"{i}.jpg" for i in ids),
         sizes=np.full((len(ids), 2), SIDE, np.int32),
+        orientations=np.ones(len(ids), np.int8),
         apply_exif=np.zeros(len(ids), bool),
         row_splits=np.cumsum([0, *map(len, of_image)]),
         boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32),

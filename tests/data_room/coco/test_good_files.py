@@ -26,6 +26,7 @@ def test_every_field_of_a_good_file(file, folder):
     expected = {
         "image_ids": np.array([7, 5]),
         "sizes": np.array([[20, 30], [30, 20]], np.int32),
+        "orientations": np.array([1, 1], np.int8),
         "apply_exif": np.array([True, True]),
         "row_splits": np.array([0, 1, 3]),
         "boxes": np.float32([[0, 0, 30, 20], [1.5, 2.25, 11.5, 22.75], [4, 5, 10, 12]]),
