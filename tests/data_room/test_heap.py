@@ -1,0 +1,44 @@
+"""Memory that decoded pictures were in is used for the next."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.data_room.make import write_coco
+
+# Prints how many pages the kernel had to supply for each training picture.
+SCRIPT = """
+import itertools, pathlib, resource, sys
+import keras_retinanet as kr
+
+folder = pathlib.Path(sys.argv[1])
+dataset = kr.read_coco(folder / "annotations.json", folder / "images")
+batches = kr.training_batches(
+    dataset,
+    kr.AugmentSettings(min_side=480, max_side=640, scale_jitter=(0.8, 1.25)),
+    batch_size=4,
+    padding_color=(0, 0, 0),
+    cache_mib=0,
+)
+iterator = iter(batches)
+
+def faults(count):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        next(iterator)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults(50)
+print(faults(100) // 400)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep it")
+def test_pictures_are_decoded_into_memory_that_was_used_before(tmp_path):
+    write_coco(tmp_path, count=8, side=640)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # A picture of 640 x 640 is 300 pages.
+    assert int(done.stdout) < 30
