@@ -163,11 +163,7 @@ def plan_batch(
     canvas = np.array([settings.max_side] * 2) if settings.square else extents.max(axis=0)
     canvas = -(-canvas // settings.canvas_step) * settings.canvas_step
     holes = [_random_holes(extent, settings, rng) for extent in extents]
-    targets = [
-        _targets(dataset, stored_sizes, tiles, gaps, canvas)
-        for tiles, gaps in zip(pictures, holes, strict=True)
-    ]
-    boxes, labels = _pad_rows(targets)
+    boxes, labels = _targets(dataset, stored_sizes, pictures, holes, canvas)
     return BatchPlan(
         **_stack(pictures, settings.tiles),
         holes=np.array(holes, np.int32).reshape(len(indices), settings.cutout, 4),
@@ -304,37 +300,50 @@ def _random_holes(
 def _targets(
     dataset: DetectionDataset,
     stored_sizes: np.ndarray,
-    tiles: list[Tile],
-    holes: np.ndarray,
+    pictures: list[list[Tile]],
+    holes: list[np.ndarray],
     canvas: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes [M, 4] and labels [M] of a training picture; slivers have the label -2."""
-    moved = [move_boxes(*_objects(dataset, t.index, stored_sizes), t) for t in tiles]
-    boxes, labels, shares = (np.concatenate(parts) for parts in zip(*moved, strict=True))
-    if holes.any():
-        shares = shares * (1.0 - hidden_shares(boxes, holes, canvas))
-    return boxes, np.where(shares < MIN_VISIBLE, -2, labels)
+    """`BatchPlan.boxes` and `labels`; slivers have the label -2."""
+    tiles = [tile for tiles in pictures for tile in tiles]
+    rows, tile_of = _usable_rows(dataset, tiles)
+    indices = np.array([tile.index for tile in tiles])
+    ratios = (stored_sizes[indices] / dataset.sizes[indices])[:, [1, 0, 1, 0]]
+    boxes, shares = move_boxes(dataset.boxes[rows] * ratios[tile_of], tile_of, tiles)
+    kept = shares > 0
+    rows, boxes, shares = rows[kept], boxes[kept], shares[kept]
+    picture_of = np.repeat(np.arange(len(pictures)), [len(tiles) for tiles in pictures])
+    picture_of = picture_of[tile_of[kept]]
+    for picture, its_holes in enumerate(holes):
+        if its_holes.any():
+            own = picture_of == picture
+            shares[own] *= 1.0 - hidden_shares(boxes[own], its_holes, canvas)
+    is_ignored = dataset.is_crowd[rows] | (shares < MIN_VISIBLE)
+    labels = np.where(is_ignored, -2, dataset.labels[rows])
+    return _pad_rows(boxes, labels, picture_of, len(pictures))
 
 
-def _objects(
-    dataset: DetectionDataset, index: int, stored_sizes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes of a picture in the pixels it is stored in, and their labels for training."""
-    rows = dataset.rows(index)
-    labels = np.where(dataset.is_crowd[rows], -2, dataset.labels[rows])
+def _usable_rows(dataset: DetectionDataset, tiles: list[Tile]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of all objects to train on in the pictures of the tiles, and the tile of each."""
+    spans = [dataset.rows(tile.index) for tile in tiles]
+    rows = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+    tile_of = np.repeat(np.arange(len(tiles)), [span.stop - span.start for span in spans])
     usable = dataset.labels[rows] >= 0
-    ratio = (stored_sizes[index] / dataset.sizes[index])[[1, 0, 1, 0]]
-    return dataset.boxes[rows][usable] * ratio, labels[usable]
+    return rows[usable], tile_of[usable]
 
 
-def _pad_rows(targets: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    most = max(1, *(len(labels) for _, labels in targets), 1)
-    boxes = np.zeros((len(targets), most, 4), np.float32)
-    padded_labels = np.full((len(targets), most), -1, np.int32)
-    for row, (image_boxes, labels) in enumerate(targets):
-        boxes[row, : len(labels)] = image_boxes
-        padded_labels[row, : len(labels)] = labels
-    return boxes, padded_labels
+def _pad_rows(
+    boxes: np.ndarray, labels: np.ndarray, picture_of: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes [M, 4] and labels [M], in the order of their pictures, as a row for each picture."""
+    counts = np.bincount(picture_of, minlength=count)
+    most = max(1, counts.max())
+    columns = np.arange(len(picture_of)) - (np.cumsum(counts) - counts)[picture_of]
+    padded_boxes = np.zeros((count, most, 4), np.float32)
+    padded_labels = np.full((count, most), -1, np.int32)
+    padded_boxes[picture_of, columns] = boxes
+    padded_labels[picture_of, columns] = labels
+    return padded_boxes, padded_labels
 
 
 _NO_TILE = Tile(-1, np.array([0, 0, 1, 1]), np.ones(2, np.int64), weight=0.0)

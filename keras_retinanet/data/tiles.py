@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -83,34 +84,36 @@ def affine(
 
 
 def move_boxes(
-    boxes: np.ndarray, labels: np.ndarray, tile: Tile
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Takes boxes the way of a tile.
+    boxes: np.ndarray, tile_of: np.ndarray, tiles: Sequence[Tile]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Takes boxes the way of their tiles, all at once since NumPy is slow to call.
 
     Args:
         boxes: [M, 4], xyxy in pixels of the stored picture.
-        labels: [M].
+        tile_of: int [M], the place among the tiles of each one's.
+        tiles: at least one.
 
     Returns:
-        float [m, 4], int [m] and float [m] of what lies in the window, cut off at its borders: the
-        boxes on the canvas, their labels, and the share of each that is left. A warped box is the
+        float [M, 4], the boxes on the canvas, cut off at the borders of their windows, and float
+        [M], the share of each that is left; 0 for one that lies outside. A warped box is the
         smallest upright one about what is left of the warped rectangle.
     """
-    # Plain numbers, since NumPy takes longer to gather its own into arrays, for every picture.
-    y, x, height, width = tile.crop.tolist()
-    size_y, size_x = tile.size.tolist()
-    offset_y, offset_x = tile.offset.tolist()
-    cut = np.minimum(np.maximum(boxes - (x, y, x, y), 0), (width, height, width, height))
-    share = _areas(cut) / _areas(boxes)
-    moved = cut * ((size_x / width, size_y / height) * 2)
-    if tile.flip:
-        moved[:, [0, 2]] = size_x - moved[:, [2, 0]]
-    if tile.warp is not UNWARPED:
-        moved, left = _warp_boxes(moved, tile.warp, tile.size)
-        share = share * left
-    kept = share > 0
-    moved += (offset_x, offset_y) * 2
-    return moved[kept], labels[kept], share[kept]
+    crops = np.array([tile.crop for tile in tiles], float)[tile_of]
+    sizes = np.array([tile.size for tile in tiles], float)[tile_of]
+    flips = np.array([tile.flip for tile in tiles], bool)[tile_of]
+    offsets = np.array([tile.offset for tile in tiles], float)[tile_of]
+    extents = crops[:, [3, 2, 3, 2]]
+    cut = np.clip(boxes - crops[:, [1, 0, 1, 0]], 0, extents)
+    shares = _areas(cut) / _areas(boxes)
+    moved = cut * (sizes[:, [1, 0, 1, 0]] / extents)
+    mirrored = sizes[:, 1:] - moved[:, [2, 0]]
+    moved[:, [0, 2]] = np.where(flips[:, np.newaxis], mirrored, moved[:, [0, 2]])
+    for place, tile in enumerate(tiles):
+        if tile.warp is not UNWARPED:
+            own = tile_of == place
+            moved[own], left = _warp_boxes(moved[own], tile.warp, tile.size)
+            shares[own] *= left
+    return moved + offsets[:, [1, 0, 1, 0]], shares
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:

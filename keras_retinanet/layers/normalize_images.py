@@ -37,7 +37,7 @@ class NormalizeImages(keras.layers.Layer):
         if self.bgr:
             images = images[..., ::-1]
         # For a row of pixels, not for one: with three numbers in its innermost loop TensorFlow
-        # took five times as long on a CPU, a tenth of the time of a whole bfloat16 network.
+        # takes five times as long on a CPU.
         row = [tf.shape(images)[-2], 3]
         images -= tf.broadcast_to(tf.constant(self.mean, tf.float32), row)
         if self.std == (1.0, 1.0, 1.0):

@@ -14,10 +14,9 @@ def test_moving_by_hand():
     tile = Tile(
         0, np.array([20, 10, 20, 40]), np.array([40, 80]), True, offset=np.array([200, 100])
     )
-    moved, labels, shares = move_boxes(np.array([[20.0, 25, 30, 35]]), np.array([4]), tile)
+    moved, shares = move_boxes(np.array([[20.0, 25, 30, 35]]), np.array([0]), [tile])
     # x: (20-10)*2 = 20 and 40, mirrored 80-40 = 40 and 60; y: (25-20)*2 = 10 and 30
     np.testing.assert_allclose(moved, [[140, 210, 160, 230]])
-    np.testing.assert_array_equal(labels, [4])
     np.testing.assert_allclose(shares, [1.0])
 
 
@@ -25,12 +24,12 @@ def test_a_quarter_turn_by_hand():
     # about the middle (50, 50), clockwise: (x, y) -> (100 - y, x)
     whole = np.array([0, 0, 100, 100])
     tile = Tile(0, whole, np.array([100, 100]), warp=affine([100, 100], degrees=90))
-    moved, _, shares = move_boxes(np.array([[10.0, 20, 30, 60]]), np.array([0]), tile)
+    moved, shares = move_boxes(np.array([[10.0, 20, 30, 60]]), np.array([0]), [tile])
     np.testing.assert_allclose(moved, [[40, 10, 80, 30]], atol=1e-9)
     np.testing.assert_allclose(shares, [1.0])
     # shifted by half the width: of a box from x = 40 to 80, 10 of 40 columns stay
     tile = Tile(0, whole, np.array([100, 100]), warp=affine([100, 100], shift=(0.5, 0.0)))
-    moved, _, shares = move_boxes(np.array([[40.0, 0, 80, 10]]), np.array([0]), tile)
+    moved, shares = move_boxes(np.array([[40.0, 0, 80, 10]]), np.array([0]), [tile])
     np.testing.assert_allclose(moved, [[90, 0, 100, 10]])
     np.testing.assert_allclose(shares, [0.25])
 
@@ -45,11 +44,10 @@ def test_hidden_shares_by_hand():
 def test_slivers_become_regions_to_ignore_and_what_is_outside_goes(tmp_path):
     boxes = np.array([[0.0, 0, 40, 10], [-0.0, 0, 20, 10], [50, 50, 60, 60]])
     tile = Tile(0, np.array([0, 32, 64, 64]), np.array([64, 64]))
-    moved, labels, shares = move_boxes(boxes, np.array([0, 1, 2]), tile)
+    moved, shares = move_boxes(boxes, np.array([0, 0, 0]), [tile])
     # 8 of 40 columns are left of the first, none of the second
-    np.testing.assert_array_equal(labels, [0, 2])
-    np.testing.assert_allclose(shares, [0.2, 1.0])
-    np.testing.assert_allclose(moved, [[0, 0, 8, 10], [18, 50, 28, 60]])
+    np.testing.assert_allclose(shares, [0.2, 0.0, 1.0])
+    np.testing.assert_allclose(moved[[0, 2]], [[0, 0, 8, 10], [18, 50, 28, 60]])
     # in a plan, less than a quarter means -2: enlarged fourfold, a window may hold just a sliver
     dataset = read_coco(*write_coco(tmp_path / "d", count=4))
     options = AugmentSettings(64, 200, scale_jitter=(4.0, 4.0))
@@ -86,15 +84,36 @@ def test_boxes_follow_their_pixels(seed):
     drawn = drawn[:, ::-1] if flip else drawn
 
     tile = Tile(0, np.array([top, left, crop_h, crop_w]), np.array([crop_h, crop_w]) * factor, flip)
-    moved, labels, shares = move_boxes(np.array([[x0, y0, x1, y1]], float), np.array([7]), tile)
+    moved, shares = move_boxes(np.array([[x0, y0, x1, y1]], float), np.array([0]), [tile])
+    np.testing.assert_allclose(shares, [visible.sum() / mask.sum()])
     if not visible.any():
-        assert len(moved) == 0
         return
     rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
     expected = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     np.testing.assert_allclose(moved, [expected])
-    assert labels.tolist() == [7]
-    np.testing.assert_allclose(shares, [visible.sum() / mask.sum()])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_boxes_of_many_tiles_move_as_they_do_alone(seed):
+    rng = np.random.default_rng(seed)
+    tiles = []
+    for _ in range(3):
+        size = rng.integers(10, 60, 2)
+        turned = {"warp": affine(size, degrees=rng.uniform(-40, 40))} if rng.integers(2) else {}
+        crop = np.concatenate([rng.integers(0, 20, 2), rng.integers(5, 30, 2)])
+        tiles.append(
+            Tile(0, crop, size, bool(rng.integers(2)), offset=rng.integers(0, 9, 2), **turned)
+        )
+    corners = rng.uniform(0, 40, (8, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 20, (8, 2))], axis=1)
+    tile_of = np.sort(rng.integers(0, 3, 8))
+    moved, shares = move_boxes(boxes, tile_of, tiles)
+    for place, tile in enumerate(tiles):
+        own = tile_of == place
+        alone = move_boxes(boxes[own], np.zeros(own.sum(), int), [tile])
+        np.testing.assert_array_equal(moved[own], alone[0])
+        np.testing.assert_array_equal(shares[own], alone[1])
 
 
 @settings(max_examples=30, deadline=None)
