@@ -3,12 +3,14 @@
     python prepare.py --height 800 --width 1333 --work DIR
 
 DIR/float32/1 and DIR/bfloat16/1 are exports; DIR/network_float32 and DIR/network_bfloat16 hold only
-the way from padded pixels to raw heads, level by level.
+the way from padded pixels to raw heads, level by level; DIR/network.json says what that takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import pathlib
 
 import keras
@@ -62,6 +64,17 @@ def write_network(model: kr.RetinaNet, precision: str, work: pathlib.Path) -> No
     tf.saved_model.save(module, str(work / f"network_{precision}"), signatures=heads)
 
 
+def convolution_gflop(model: kr.RetinaNet, images: tf.Tensor) -> float:
+    """What the convolutions of the network take for one image, a multiplication and a sum each."""
+    spec = tf.TensorSpec([1, *images.shape[1:]], tf.float32)
+    graph = tf.function(model.network).get_concrete_function(spec).graph
+    kinds = [op for op in graph.get_operations() if op.type == "Conv2D"]
+    flop = sum(
+        2 * math.prod(op.inputs[1].shape) * math.prod(op.outputs[0].shape[1:3]) for op in kinds
+    )
+    return flop / 1e9
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--height", type=int, required=True)
@@ -72,6 +85,9 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     model = detector(args)
     model.save(args.work / "model.keras")
+    prepared, _ = prepare_images(tf.constant(pictures(args)), model)
+    record = {"gflop": convolution_gflop(model, prepared)}
+    (args.work / "network.json").write_text(json.dumps(record))
     for precision in PRECISIONS:
         kr.export_saved_model(model, args.work / precision, 1, precision=precision, overwrite=True)
         write_network(model, precision, args.work)

@@ -22,7 +22,10 @@ import statistics
 import subprocess
 import sys
 import time
-import venv
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from contestant import Contestant, peers_python
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -55,58 +58,6 @@ CONTESTANTS = {
 CONVOLUTIONS_GFLOP = 8 * 2 * 9 * 256 * 256 * 100 * 168 / 1e9
 
 
-class Contestant:
-    """A process that computes when told to.
-
-    Attributes:
-        startup: seconds from starting the process to its first answer.
-        detections: of the first image, or None.
-        seconds: of each call so far.
-        peak_mib: the most memory it held.
-    """
-
-    def __init__(self, name: str, table: str, python: str, args: argparse.Namespace) -> None:
-        self.name, self.table = name, table
-        self.seconds: list[float] = []
-        height, width = args.size
-        work = folder(args)
-        size = ["--height", str(height), "--width", str(width), "--batch", str(args.batch)]
-        script = CONTESTANTS[table][name]
-        command = [python, str(HERE / script), "--contestant", name, "--work", str(work), *size]
-        start = time.perf_counter()
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        first = self._read()
-        self.startup = time.perf_counter() - start
-        self.detections, self.peak_mib = first["detections"][table], first["peak_mib"]
-        self._read()  # the second call is through
-
-    def _read(self) -> dict:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        sys.exit(f"error: {self.name} ended without an answer")
-
-    def turn(self, calls: int) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{self.table} {calls}\n")
-        self._process.stdin.flush()
-        answer = self._read()
-        self.seconds += answer["seconds"]
-        self.peak_mib = answer["peak_mib"]
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def environment() -> dict[str, str]:
     path = os.pathsep.join([str(HERE.parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -134,35 +85,73 @@ def run_python(*words: str) -> None:
     subprocess.run([sys.executable, *words], check=True, env=environment())
 
 
-def peers_python(args: argparse.Namespace) -> str:
-    """The interpreter of the peers' environment, which is made where it is missing."""
-    peers = args.peers or args.work / "peers"
-    if not peers.exists():
-        venv.create(peers, with_pip=True)
-        requirements = str(HERE / "requirements.txt")
-        subprocess.run([peers / "bin" / "pip", "install", "-r", requirements], check=True)
-    return str(peers / "bin" / "python")
+class Latency:
+    """A contestant of one table, and what was measured of it.
+
+    Attributes:
+        name: of the contestant.
+        startup: seconds from starting the process to its first answer.
+        detections: of the first image, or None.
+        seconds: of each call so far.
+        peak_mib: the most memory it held.
+    """
+
+    def __init__(self, name: str, python: str, args: argparse.Namespace) -> None:
+        self.name, self._table = name, args.table
+        self.seconds: list[float] = []
+        height, width = args.size
+        size = ["--height", str(height), "--width", str(width), "--batch", str(args.batch)]
+        command = [python, str(HERE / CONTESTANTS[args.table][name]), "--contestant", name, *size]
+        start = time.perf_counter()
+        self._contestant = Contestant(
+            name, [*command, "--work", str(folder(args))], env=environment()
+        )
+        self.startup = time.perf_counter() - start
+        first = self._contestant.started
+        self.detections, self.peak_mib = first["detections"][args.table], first["peak_mib"]
+        self._contestant.answer()  # the second call is through
+
+    def turn(self, calls: int) -> None:
+        answer = self._contestant.ask(f"{self._table} {calls}")
+        self.seconds += answer["seconds"]
+        self.peak_mib = answer["peak_mib"]
+
+    def end(self) -> None:
+        self._contestant.end()
 
 
-def print_table(contestants: list[Contestant], batch: int) -> None:
-    reference = statistics.median(contestants[0].seconds)
+def print_table(contestants: list[Latency], args: argparse.Namespace) -> None:
+    medians = {each.name: statistics.median(each.seconds) for each in contestants}
     print("| | median s | least s | images/s | ratio | start-up s | peak MiB | detections |")
     print("|---|---|---|---|---|---|---|---|")
     for each in contestants:
-        median = statistics.median(each.seconds)
+        median = medians[each.name]
         row = [
             each.name,
             f"{median:.3f}",
             f"{min(each.seconds):.3f}",
-            f"{batch / median:.2f}",
-            f"{median / reference:.2f}",
+            f"{args.batch / median:.2f}",
+            f"{median / medians[contestants[0].name]:.2f}",
             f"{each.startup:.1f}",
             str(each.peak_mib),
             "" if each.detections is None else str(each.detections),
         ]
         print(f"| {' | '.join(row)} |")
-        if each.name.startswith("convolutions"):
-            print(f"{each.name}: {CONVOLUTIONS_GFLOP / median:.0f} GFLOP/s", file=sys.stderr)
+    if args.table == "network":
+        print_shares(medians, args)
+
+
+def print_shares(medians: dict[str, float], args: argparse.Namespace) -> None:
+    """How much of the rate of bare convolutions each network reaches, in the same precision."""
+    network = json.loads((folder(args) / "network.json").read_text())["gflop"] * args.batch
+    for precision in ("float32", "bfloat16"):
+        if (probe := medians.get(f"convolutions {precision}")) is None:
+            continue
+        rate = CONVOLUTIONS_GFLOP / probe
+        print(f"bare convolutions in {precision}: {rate:.0f} GFLOP/s, of which reach")
+        for name, median in medians.items():
+            if name.endswith(precision) and not name.startswith("convolutions"):
+                print(f"  {name}: {network / median / rate:.0%}")
 
 
 def main() -> None:
@@ -182,18 +171,18 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     names = args.only or list(CONTESTANTS[args.table])
     prepare(args, names)
-    peers = peers_python(args)
+    peers = peers_python(args.peers or args.work / "peers", HERE / "requirements.txt")
     contestants = []
     for name in names:
         python = sys.executable if CONTESTANTS[args.table][name] == OURS else peers
-        contestants.append(Contestant(name, args.table, python, args))
+        contestants.append(Latency(name, python, args))
         print(f"{name}: ready", file=sys.stderr)
     if args.wait:
         input()
     for _ in range(args.rounds):
         for contestant in contestants:
             contestant.turn(args.calls)
-    print_table(contestants, args.batch)
+    print_table(contestants, args)
     for contestant in contestants:
         contestant.end()
 
