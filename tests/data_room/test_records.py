@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +16,7 @@ def _png(height, width):
     return file.getvalue()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 8000), min_size=2, max_size=2),
     st.lists(st.integers(0, 10**6), min_size=4, max_size=4),

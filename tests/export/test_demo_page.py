@@ -80,6 +80,8 @@ def driver(tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(executable_path=chromedriver)
     with webdriver.Chrome(options=options, service=service) as driver:
+        driver.get("about:blank")
+        driver.get_log("performance")  # with what the browser's own first page asked for
         yield driver
 
 

@@ -64,6 +64,13 @@ def test_normalisation_by_hand():
     np.testing.assert_allclose(bgr(pixel), [[[[30, 20, 10]]]])
 
 
+def test_normalisation_of_every_pixel_is_the_same():
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.uint8)
+    mean, std = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
+    found = NormalizeImages(mean.tolist(), std.tolist())(images)
+    np.testing.assert_array_equal(found, (images.astype(np.float32) - mean) / std)
+
+
 def test_normalisation_is_float32_under_bfloat16():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

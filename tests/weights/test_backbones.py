@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_retinanet as kr
+from keras_retinanet.layers import grouped_convolution as module
 from keras_retinanet.layers.grouped_convolution import GroupedConvolution
 from keras_retinanet.models.backbones import image_normalization
 from keras_retinanet.models.imported import torchvision_checkpoint
@@ -94,7 +95,12 @@ def grouped_convolution(x, kernel, stride):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_grouped_convolutions_have_their_gradients_on_the_cpu(stride, dtype):
+@pytest.mark.parametrize("by_groups", [False, True])
+def test_grouped_convolutions_have_their_gradients_on_the_cpu(
+    stride, dtype, by_groups, monkeypatch
+):
+    if by_groups:  # as where oneDNN is off
+        monkeypatch.setattr(module, "_has_gradients", lambda dtype: False)
     rng = np.random.default_rng(0)
     x = tf.constant(rng.standard_normal((2, 9, 12, 64)), dtype)
     kernel = tf.constant(rng.standard_normal((3, 3, 4, 64)), dtype)
