@@ -68,6 +68,11 @@ def _as_graph(model: keras.Model) -> keras.Model:
     return model._functional if isinstance(model, keras.Sequential) else model
 
 
+def _nodes(model: keras.Model) -> list[Any]:
+    """The calls of layers that the model is made of."""
+    return [n for depth in model._nodes_by_depth.values() for n in depth if not n.is_input]
+
+
 def _find_stem(model: keras.Model) -> _Stem | None:
     for layer in model.layers:
         if isinstance(layer, NormalizeImages):
@@ -78,7 +83,7 @@ def _find_stem(model: keras.Model) -> _Stem | None:
 
 def _first_convolution(model: keras.Model, tensor: keras.KerasTensor) -> layers.Conv2D | None:
     """The convolution that alone sees `tensor`, past padding with zeros, in nested models too."""
-    nodes = [n for depth in model._nodes_by_depth.values() for n in depth if not n.is_input]
+    nodes = _nodes(model)
     users = [node for node in nodes if any(t is tensor for t in node.input_tensors)]
     if len(users) != 1 or any(t is tensor for t in model.outputs):
         return None
@@ -100,7 +105,7 @@ def _for_centered_images(kernel: np.ndarray, normalize: NormalizeImages) -> np.n
 
 def _norms_after_convolutions(model: keras.Model) -> dict[int, layers.BatchNormalization]:
     """The batch normalisation to fold into each convolution, by the id of the latter."""
-    nodes = [n for depth in model._nodes_by_depth.values() for n in depth if not n.is_input]
+    nodes = _nodes(model)
     calls = collections.Counter(id(node.operation) for node in nodes)
     uses = collections.Counter(id(t) for node in nodes for t in node.input_tensors)
     uses.update(id(tensor) for tensor in model.outputs)
