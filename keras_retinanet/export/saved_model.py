@@ -85,7 +85,9 @@ def _write(model: RetinaNet, folder: pathlib.Path, default_signature: str) -> No
         name: tf.function(function, input_signature=[spec])
         for name, (function, spec) in signatures(model, default_signature).items()
     }
-    tf.saved_model.save(module, str(folder), signatures=functions)
+    # Gradients of our own are for training: saved, they would bring operations that serving lacks.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(folder), signatures=functions, options=options)
     file = folder / LABELS_FILE
     file.parent.mkdir(exist_ok=True)
     file.write_text(labels_text(model.categories), encoding="utf-8")
