@@ -34,9 +34,12 @@ def detector(args: argparse.Namespace) -> kr.RetinaNet:
             shape = layer.gamma.shape
             layer.gamma.assign(rng.uniform(0.2, 0.8, shape))
             layer.moving_variance.assign(rng.uniform(0.5, 1.5, shape))
-            # Without them the folded biases were 0, and would be left out of the graph.
             layer.beta.assign(rng.normal(0.0, 0.2, shape))
             layer.moving_mean.assign(rng.normal(0.0, 0.2, shape))
+    for variable in model.variables:
+        # Biases that are 0 are left out of the graph, which no trained detector is served with.
+        if variable.path.endswith("/bias") and not variable.numpy().any():
+            variable.assign(rng.normal(0.0, 0.05, variable.shape))
     output = next(v for v in model.variables if v.path.endswith("class_subnet.output/kernel"))
     bias = next(v for v in model.variables if v.path.endswith("class_subnet.output/bias"))
     bias.assign(tf.zeros_like(bias))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from keras_retinanet.layers.normalize_images import NormalizeImages
@@ -24,6 +26,9 @@ def fold_normalizations(model: keras.Model) -> keras.Model:
     Where a `Conv2D` is the first to see the normalised images, but for padding with zeros, it takes
     over from `NormalizeImages` the division by the standard deviation and the order of the colours.
     The mean stays: what pads an image is 0 without it, and bfloat16 tells numbers about 0 best.
+
+    Where a `Conv2D` is added to something, TensorFlow is told that both have one shape, see
+    `_AddToConvolution`.
 
     All other layers are shared with `model`. Convolutions keep their weights in the type that they
     compute in, so that under mixed precision none is cast for each image.
@@ -55,7 +60,11 @@ def _fold(model: keras.Model, stem: _Stem | None) -> keras.Model:
         return layer
 
     def call(layer: layers.Layer, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        return inputs if id(layer) in folded else layer(inputs, *args, **kwargs)
+        if id(layer) in folded:
+            return inputs
+        if type(layer) is layers.Add and (parts := _parts_of_sum(inputs)):
+            return _AddToConvolution(name=layer.name, dtype=layer.dtype_policy)(parts)
+        return layer(inputs, *args, **kwargs)
 
     result = keras.models.clone_model(model, clone_function=clone, call_function=call)
     # A model casts its inputs by its own policy, which the clone took from the global one.
@@ -142,6 +151,40 @@ def _convolution(
     if result.use_bias:
         result.bias.assign(bias)
     return result
+
+
+class _AddToConvolution(layers.Layer):
+    """`convolved` + `other`, both [B, H, W, C]; `convolved` was made from `source` [B, H, W, any].
+
+    TensorFlow computes a convolution, its bias, a sum and a ReLU in one pass, but only where it can
+    tell that nothing is broadcast. Behind strides and upsampling it cannot, unless the shape is
+    said to be that of what is convolved.
+    """
+
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        convolved, other, source = inputs
+        shape = tf.concat([tf.shape(source)[:3], [other.shape[-1]]], axis=0)
+        return convolved + tf.reshape(other, shape)
+
+    def compute_output_shape(self, input_shape: Sequence[tuple]) -> tuple:
+        return tuple(input_shape[0])
+
+
+def _parts_of_sum(inputs: Sequence[keras.KerasTensor]) -> list[keras.KerasTensor]:
+    """What `_AddToConvolution` takes to add `inputs`; empty if none of two is a convolution's."""
+    if len(inputs) != 2 or inputs[0].shape != inputs[1].shape:
+        return []
+    for convolved, other in (inputs, inputs[::-1]):
+        layer, index, _ = convolved._keras_history
+        if type(layer) is layers.Conv2D and _keeps_size(layer):
+            return [convolved, other, layer._inbound_nodes[index].input_tensors[0]]
+    return []
+
+
+def _keeps_size(convolution: layers.Conv2D) -> bool:
+    return convolution.strides == (1, 1) and (
+        convolution.padding == "same" or convolution.kernel_size == (1, 1)
+    )
 
 
 def _scale_mean_shift(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray, Any]:

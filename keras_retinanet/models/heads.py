@@ -33,7 +33,9 @@ def _subnet(
     bias: float,
 ) -> keras.Model:
     """`depth` 3x3 convolutions with ReLU, a last one without: to [B, H * W * A, per_anchor]."""
-    features = x = keras.Input((None, None, channels), name="features")
+    # In the type that the pyramid has, or a model in mixed precision casts them there and back.
+    dtype = keras.config.dtype_policy().compute_dtype
+    features = x = keras.Input((None, None, channels), dtype=dtype, name="features")
     for index in range(depth):
         x = layers.Conv2D(
             channels,

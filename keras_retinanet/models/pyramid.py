@@ -63,9 +63,9 @@ def feature_pyramid(
     """
     m5 = _convolution(c5, channels, 1, "lateral5")
     m4 = _convolution(c4, channels, 1, "lateral4")
-    m4 = layers.Add(name="merge4")([m4, UpsampleLike(name="upsample5")([m5, m4])])
+    m4 = layers.Add(name="merge4")([m4, UpsampleLike(name="upsample5")([m5, c4])])
     m3 = _convolution(c3, channels, 1, "lateral3")
-    m3 = layers.Add(name="merge3")([m3, UpsampleLike(name="upsample4")([m4, m3])])
+    m3 = layers.Add(name="merge3")([m3, UpsampleLike(name="upsample4")([m4, c3])])
 
     p3 = _convolution(m3, channels, 3, "p3")
     p4 = _convolution(m4, channels, 3, "p4")

@@ -1,5 +1,6 @@
 """The export against `model.detect`, through a session in a fresh process, as a server loads it."""
 
+import os
 import subprocess
 import sys
 
@@ -274,6 +275,45 @@ def test_a_session_runs_grouped_convolutions(
     raw = SessionModel(tmp_path / "1")("debug", input_tensor=picture[None])
     logits = expected["class_logits"].numpy()
     np.testing.assert_allclose(raw["class_logits"], logits, atol=tolerance * np.abs(logits).max())
+
+
+SUMS = """
+import sys
+import numpy as np, tensorflow as tf
+graph, v1 = tf.Graph(), tf.compat.v1
+with graph.as_default(), v1.Session() as session:
+    signature = v1.saved_model.load(session, ["serve"], sys.argv[1]).signature_def["debug"]
+    session.run(
+        [output.name for output in signature.outputs.values()],
+        {signature.inputs["input_tensor"].name: np.zeros([1, 90, 70, 3], np.uint8)},
+        options=v1.RunOptions(output_partition_graphs=True),
+        run_metadata=(record := v1.RunMetadata()),
+    )
+for node in record.partition_graphs[0].node:
+    fused = b"+".join(node.attr["fused_ops"].list.s).decode()
+    if "Add" in (fused.split("+") or node.op) or node.op in ("Add", "AddV2", "AddN"):
+        print(node.op, fused, node.name)
+"""
+
+
+@pytest.mark.slow
+def test_a_session_adds_shortcuts_within_convolutions(tmp_path):
+    """Strides and upsampling do not stop it: four blocks, and two levels of the pyramid."""
+    model = small_model()
+    shuffle_statistics(model)
+    for variable in model.variables:
+        if variable.path.startswith("lateral") and variable.path.endswith("bias"):
+            variable.assign(variable + 0.5)  # adding 0 would be left out, and nothing be fused
+    kr.export_saved_model(model, tmp_path, version=1)
+    found = subprocess.run(
+        [sys.executable, "-c", SUMS, tmp_path / "1"],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    sums = [line for line in found if ".add" in line or "merge" in line or ".relu" in line]
+    assert len(sums) == 6 and all("BiasAdd+Add" in line for line in sums), found
 
 
 @pytest.mark.parametrize(

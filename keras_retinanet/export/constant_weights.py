@@ -1,0 +1,51 @@
+"""Weights as constants of the graph, where that makes a server faster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+Heads = dict[str, list[tf.Tensor]]
+
+
+class ConstantWeights:
+    """A network for inference in graphs, in which some of its weights are constants.
+
+    oneDNN computes on weights in layouts of its own. A constant it rearranges once. A variable
+    could change, so it rearranges it for each image, and for each level again, or takes a slower
+    way. In turn TensorFlow copies constants as it makes a graph ready, for each signature anew.
+
+    Args:
+        network: from images float32 [B, H, W, 3] to the network's outputs.
+        constant: those of its variables that become constants, with their values of now.
+
+    Attributes:
+        variables: the others.
+    """
+
+    def __init__(self, network: keras.Model, constant: Sequence[keras.Variable]) -> None:
+        values = {id(variable): variable.numpy() for variable in constant}
+        self.variables = [v for v in network.variables if id(v) not in values]
+
+        def read(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
+            return [tf.constant(values[id(v)]) if id(v) in values else v.value for v in variables]
+
+        # One function for whatever calls it: all signatures of a file share its constants.
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+        def call(images: tf.Tensor) -> Heads:
+            weights = (read(network.trainable_variables), read(network.non_trainable_variables))
+            return network.stateless_call(*weights, images, training=False)[0]
+
+        self._call = call
+
+    def __call__(self, images: tf.Tensor, training: bool = False) -> Heads:
+        """The outputs of the network.
+
+        Raises:
+            ValueError: in training; constants cannot learn.
+        """
+        if training:
+            raise ValueError("weights that are constants cannot be trained")
+        return self._call(images)
