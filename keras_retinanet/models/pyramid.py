@@ -8,7 +8,11 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from keras_retinanet.layers.strided_convolution import StridedConvolution
+
 Tensor: TypeAlias = keras.KerasTensor
+
+_INITIALIZER = "glorot_uniform"  # as torchvision and detectron2 start it
 
 
 @keras.saving.register_keras_serializable("keras_retinanet")
@@ -30,18 +34,15 @@ class UpsampleLike(layers.Layer):
         return (coarse[0], fine[1], fine[2], coarse[3])
 
 
-def _convolution(
-    x: Tensor, channels: int, size: int, name: str, stride: int = 1, padding: str = "same"
-) -> Tensor:
-    if padding == "symmetric":
-        x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
+def _convolution(x: Tensor, channels: int, size: int, name: str) -> Tensor:
     return layers.Conv2D(
-        channels,
-        size,
-        strides=stride,
-        padding="valid" if padding == "symmetric" else "same",
-        kernel_initializer="glorot_uniform",  # as torchvision and detectron2 start it
-        name=name,
+        channels, size, padding="same", kernel_initializer=_INITIALIZER, name=name
+    )(x)
+
+
+def _halve(x: Tensor, channels: int, name: str, padding: str) -> Tensor:
+    return StridedConvolution(
+        channels, 3, symmetric=padding == "symmetric", kernel_initializer=_INITIALIZER, name=name
     )(x)
 
 
@@ -70,6 +71,6 @@ def feature_pyramid(
     p3 = _convolution(m3, channels, 3, "p3")
     p4 = _convolution(m4, channels, 3, "p4")
     p5 = _convolution(m5, channels, 3, "p5")
-    p6 = _convolution(c5 if p6_from == "c5" else p5, channels, 3, "p6", 2, padding)
-    p7 = _convolution(layers.ReLU(name="p6.relu")(p6), channels, 3, "p7", 2, padding)
+    p6 = _halve(c5 if p6_from == "c5" else p5, channels, "p6", padding)
+    p7 = _halve(layers.ReLU(name="p6.relu")(p6), channels, "p7", padding)
     return [p3, p4, p5, p6, p7]
