@@ -10,12 +10,17 @@ from keras_retinanet.models.retinanet import RetinaNet
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
+# What TensorFlow holds in several copies for each signature that is asked: in all, ResNet-50 in
+# bfloat16 (76 MB) makes a server of 3.1 GB, its pyramid and subnets alone (29 MB) one of 1.6.
+MAX_CONSTANT_BYTES = 2**27
+
+
 def inference_model(model: RetinaNet, precision: str) -> RetinaNet:
     """A copy of `model` with its normalisations folded, see `folding`, and weights as constants.
 
-    Constant are those of the pyramid and the subnets, which each image is laid through five times;
-    see `ConstantWeights`. Those of the backbone, the most, stay variables: as constants they made
-    ResNet-50 no faster between pixels and boxes, and took twice the memory (benchmarks/README.md).
+    All weights become constants, see `ConstantWeights`, if they are no more than
+    `MAX_CONSTANT_BYTES`. Otherwise only those of the pyramid and of the subnets do, which all five
+    levels are laid through, and those of the backbone stay variables.
 
     Args:
         model: left as it is.
@@ -25,6 +30,9 @@ def inference_model(model: RetinaNet, precision: str) -> RetinaNet:
     copy = type(model).from_config({**model.get_config(), "dtype": PRECISIONS[precision]})
     copy.set_weights(model.get_weights())
     network = fold_normalizations(copy.network)
-    backbone = {id(v) for v in network.get_layer(copy.backbone.name).variables}
-    copy.network = ConstantWeights(network, [v for v in network.variables if id(v) not in backbone])
+    constant = network.variables
+    if sum(variable.numpy().nbytes for variable in constant) > MAX_CONSTANT_BYTES:
+        backbone = {id(v) for v in network.get_layer(copy.backbone.name).variables}
+        constant = [v for v in constant if id(v) not in backbone]
+    copy.network = ConstantWeights(network, constant)
     return copy

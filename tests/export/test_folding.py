@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_retinanet.export import inference_model as inference_module
 from keras_retinanet.export.folding import fold_normalizations
 from keras_retinanet.export.inference_model import inference_model
 from keras_retinanet.layers.normalize_images import NormalizeImages
@@ -141,7 +142,8 @@ def test_a_detector_in_float32_keeps_its_logits(backbone):
         np.testing.assert_array_equal(weight, right)
 
 
-def test_a_detector_in_bfloat16_is_near_and_its_anchors_are_exact():
+def test_a_detector_in_bfloat16_is_near_and_its_anchors_are_exact(monkeypatch):
+    monkeypatch.setattr(inference_module, "MAX_CONSTANT_BYTES", 0)
     model = small_model(head_norm="batch")
     shuffle_statistics(model)
     images = tf.constant(photograph(64, 96)[None], tf.float32)
