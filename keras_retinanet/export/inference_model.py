@@ -9,7 +9,6 @@ from keras_retinanet.models.retinanet import RetinaNet
 # The precision policy of each precision that an export can have.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-
 # What TensorFlow holds in several copies for each signature that is asked: in all, ResNet-50 in
 # bfloat16 (76 MB) makes a server of 3.1 GB, its pyramid and subnets alone (29 MB) one of 1.6.
 MAX_CONSTANT_BYTES = 2**27

@@ -16,12 +16,10 @@ class GroupedConvolution(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with `groups`, by TensorFlow's own kernel: the same values.
 
     Keras has grouped convolutions compiled by XLA, and TensorFlow Serving on a CPU refuses such a
-    graph unless it is started with a flag. With one group it is `Conv2D`.
+    graph unless it is started with a flag.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if self.groups == 1:
-            return super().call(inputs)
         outputs = self.convolution_op(inputs, self.kernel)
         if self.use_bias:
             # Not as BiasAdd: TensorFlow would fuse it with the convolution into an operation that
@@ -34,7 +32,7 @@ class GroupedConvolution(keras.layers.Conv2D):
         convolve = functools.partial(
             tf.nn.conv2d, strides=self.strides, padding=self.padding.upper()
         )
-        if self.groups == 1 or _has_gradients(kernel.dtype):
+        if _has_gradients(kernel.dtype):
             return convolve(inputs, kernel)
         return tf.custom_gradient(
             lambda x, weights: (convolve(x, weights), self._gradients(x, weights))

@@ -8,11 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from keras_retinanet.layers.strided_convolution import StridedConvolution
-
 Tensor: TypeAlias = keras.KerasTensor
-
-_INITIALIZER = "glorot_uniform"  # as torchvision and detectron2 start it
 
 
 @keras.saving.register_keras_serializable("keras_retinanet")
@@ -34,16 +30,32 @@ class UpsampleLike(layers.Layer):
         return (coarse[0], fine[1], fine[2], coarse[3])
 
 
-def _convolution(x: Tensor, channels: int, size: int, name: str) -> Tensor:
+def _convolution(
+    x: Tensor, channels: int, size: int, name: str, stride: int = 1, padding: str = "same"
+) -> Tensor:
+    if padding == "symmetric":
+        x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
     return layers.Conv2D(
-        channels, size, padding="same", kernel_initializer=_INITIALIZER, name=name
+        channels,
+        size,
+        strides=stride,
+        padding="valid" if padding == "symmetric" else "same",
+        kernel_initializer="glorot_uniform",  # as torchvision and detectron2 start it
+        name=name,
     )(x)
 
 
 def _halve(x: Tensor, channels: int, name: str, padding: str) -> Tensor:
-    return StridedConvolution(
-        channels, 3, symmetric=padding == "symmetric", kernel_initializer=_INITIALIZER, name=name
-    )(x)
+    """A 3x3 convolution of stride 2.
+
+    It computes a column more than there is, from zeros at the right, and drops it: where a result
+    is one column wide, oneDNN computes in bfloat16 on AMX with what the memory held before
+    (TensorFlow 2.21), which gave narrow images logits of 1e35. The zeros stand apart from the
+    padding: of a kernel's width in one, oneDNN crashes on it in float32.
+    """
+    x = layers.ZeroPadding2D(((0, 0), (0, 2)), name=f"{name}.column")(x)
+    x = _convolution(x, channels, 3, name, 2, padding)
+    return layers.Cropping2D(((0, 0), (0, 1)), name=f"{name}.crop")(x)
 
 
 def feature_pyramid(

@@ -12,14 +12,13 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import keras
 from keras import layers
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 from keras_retinanet.layers.grouped_convolution import GroupedConvolution
-from keras_retinanet.layers.strided_convolution import StridedConvolution
 
 BOTTLENECK_EXPANSION = 4
 
@@ -97,19 +96,20 @@ def batch_norm(kind: str, epsilon: float = 1e-5) -> Norm:
 def _convolution(
     x: Tensor, filters: int, size: int, stride: int, name: str, groups: int = 1
 ) -> Tensor:
-    settings: dict[str, Any] = {
-        "groups": groups,
-        "use_bias": False,
-        "kernel_initializer": keras.initializers.VarianceScaling(
-            2.0, "fan_out", "untruncated_normal"
-        ),
-        "name": name,
-    }
-    if stride == 2 and size == 3:
-        return StridedConvolution(filters, size, **settings)(x)
+    if stride > 1 and size > 1:
+        x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
     padding = "same" if stride == 1 else "valid"
     convolution = layers.Conv2D if groups == 1 else GroupedConvolution
-    return convolution(filters, size, strides=stride, padding=padding, **settings)(x)
+    return convolution(
+        filters,
+        size,
+        strides=stride,
+        padding=padding,
+        groups=groups,
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+        name=name,
+    )(x)
 
 
 def _shortcut(x: Tensor, filters: int, stride: int, norm: Norm, name: str) -> Tensor:
@@ -159,8 +159,7 @@ def resnet(name: str, norm: Norm) -> keras.Model:
     if network.is_bottleneck:
         block = functools.partial(_bottleneck_block, network=network)
     images = keras.Input((None, None, 3), name="normalized_images")
-    x = layers.ZeroPadding2D(3, name="conv1.pad")(images)
-    x = norm("bn1")(_convolution(x, network.width, 7, 2, "conv1"))
+    x = norm("bn1")(_convolution(images, network.width, 7, 2, "conv1"))
     x = layers.ReLU(name="relu")(x)
     if network.is_caffe:
         x = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool")(x)
