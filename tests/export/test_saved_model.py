@@ -26,7 +26,6 @@ ASK = """
 import sys, numpy as np
 from keras_retinanet.export.session import SessionModel
 from keras_retinanet.export.version_folder import ExportError
-from keras_retinanet.layers import grouped_convolution
 folder, export = sys.argv[1:]
 given = np.load(f"{folder}/given.npz", allow_pickle=True)
 model = SessionModel(f"{export}/1")
