@@ -3,8 +3,6 @@
 import io
 import itertools
 import pathlib
-import struct
-import zlib
 
 import hypothesis
 import hypothesis.strategies as st
@@ -16,90 +14,24 @@ from PIL import Image, ImageOps
 from keras_retinanet.data.dataset import DataError
 from keras_retinanet.data.image_faults import undecodable_named, unreadable
 from keras_retinanet.data.images import decode_image, read_header
-
-# As in an export and as in a pipeline: traced once, for any image.
-decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-decode_known = tf.function(
-    decode_image,
-    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)],
-    autograph=False,
+from tests.data_room.make_images import (
+    SIXTH,
+    bmp,
+    by_pillow,
+    decode,
+    decode_known,
+    encode,
+    exif_block,
+    jpeg_with,
+    oriented,
+    picture,
+    pixels,
+    png,
+    segment,
+    with_exif,
 )
 
 quickly = hypothesis.settings(deadline=None, max_examples=60)
-
-
-def picture(height=23, width=37, mode="RGB", seed=0):
-    """Slopes with a noisy patch."""
-    rows, columns = np.mgrid[:height, :width]
-    pixels = np.stack([rows * 7, columns * 5, rows * columns], -1) % 256
-    patch = pixels[height // 3 : height // 2, width // 3 : width // 2]
-    patch[:] = np.random.default_rng(seed).integers(0, 256, patch.shape)
-    return Image.fromarray(pixels.astype(np.uint8)).convert(mode)
-
-
-def encode(image, file_format, **options):
-    file = io.BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
-
-
-def by_pillow(contents):
-    return np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
-
-
-def pixels(contents):
-    return decode(contents).numpy()
-
-
-def png(width, height, depth, color_type, rows):
-    """A PNG file by its specification; `rows` are the packed bytes of each row."""
-
-    def chunk(name, content):
-        checksum = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + checksum
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    data = zlib.compress(b"".join(b"\0" + row for row in rows))
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
-def bmp(width, height, bits, palette, rows, compression=0):
-    """A BMP file by its specification; a negative height says that `rows` start at the top."""
-    colors = b"".join(bytes([blue, green, red, 0]) for red, green, blue in palette)
-    pixels_at, content = 54 + len(colors), b"".join(rows)
-    head = struct.pack("<2sIII", b"BM", pixels_at + len(content), 0, pixels_at)
-    fields = (40, width, height, 1, bits, compression, len(content), 0, 0, len(palette), 0)
-    return head + struct.pack("<IiiHHIIiiII", *fields) + colors + content
-
-
-def exif_block(order, entries, offset=8):
-    """An Exif block: `entries` are (tag, type, count, value of 16 bits) of the first directory."""
-    fields = [struct.pack(order + "HHIHH", *entry, 0) for entry in entries]
-    mark = b"II*\0" if order == "<" else b"MM\0*"
-    head = mark + struct.pack(order + "I", offset) + bytes(offset - 8)
-    return head + struct.pack(order + "H", len(entries)) + b"".join(fields) + bytes(4)
-
-
-def segment(marker, content):
-    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
-
-
-def jpeg_with(segments, image=None):
-    """A JPEG with these segments before its own."""
-    contents = encode(image or picture(), "JPEG")
-    return contents[:2] + segments + contents[2:]
-
-
-def with_exif(block, image=None):
-    return jpeg_with(segment(0xE1, b"Exif\0\0" + block), image)
-
-
-SIXTH = exif_block("<", [(0x0112, 3, 1, 6)])
-
-
-def oriented(value, order="<", kind=3, count=1):
-    return with_exif(exif_block(order, [(0x010F, 2, 4, 0), (0x0112, kind, count, value)]))
 
 
 # --- Pixels -------------------------------------------------------------------------------------
@@ -319,89 +251,6 @@ def test_header_and_pixels_agree_on_any_exif_block(tmp_path_factory, data):
     header = read_header(file)
     assert (header.height, header.width) == (23, 37)
     assert pixels(contents).shape == (*header.upright_size, 3)
-
-
-# --- Headers ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP"])
-@pytest.mark.parametrize("appended", [b"", bytes(5000), encode(picture(5, 5), "JPEG")])
-def test_header_gives_the_size_whatever_follows_the_image(tmp_path, file_format, appended):
-    file = tmp_path / "image.bin"
-    file.write_bytes(encode(picture(), file_format) + appended)
-    header = read_header(str(file))
-    assert header == (23, 37, 1)
-    assert header.upright_size == (23, 37)
-
-
-@pytest.mark.parametrize("value", range(1, 9))
-def test_header_gives_the_orientation(tmp_path, value):
-    (tmp_path / "a.jpg").write_bytes(oriented(value))
-    header = read_header(tmp_path / "a.jpg")
-    assert header == (23, 37, value)
-    assert header.upright_size == ((23, 37) if value < 5 else (37, 23))
-
-
-def test_header_of_a_gif_is_that_of_its_frame(tmp_path):
-    contents = bytearray(encode(picture(), "GIF"))
-    contents[6:10] = struct.pack("<HH", 100, 90)  # a larger screen
-    (tmp_path / "a.gif").write_bytes(contents)
-    assert read_header(tmp_path / "a.gif") == (*pixels(bytes(contents)).shape[:2], 1)
-
-
-thumbnail = exif_block("<", []) + encode(picture(8, 8), "JPEG")
-
-FAULTS = {
-    "empty": (b"", "the file is empty (zero bytes)"),
-    "text": (b"hello world", "not an image (JPEG, PNG, GIF and BMP can be read)"),
-    "film": (b"\0\0\0\x18ftypisom\0\0\0\0", "not an image"),
-    "tiff": (encode(picture(), "TIFF"), "TIFF images are not supported; convert it to JPEG or PNG"),
-    "icon": (encode(picture(), "ICO"), "ICO images are not supported"),
-    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC images are not supported; convert it to JPEG"),
-    "half a jpeg": (encode(picture(), "JPEG")[:-200], "the JPEG file is truncated"),
-    "jpeg without its last byte": (encode(picture(), "JPEG")[:-1], "the JPEG file is truncated"),
-    "jpeg with a whole thumbnail": (with_exif(thumbnail)[:-9], "the JPEG file is truncated"),
-    "start of a jpeg": (encode(picture(), "JPEG")[:100], "the JPEG file is damaged or cut"),
-    "damaged jpeg": (encode(picture(), "JPEG")[:20] + bytes(500), "the JPEG file is damaged"),
-    "half a png": (encode(picture(), "PNG")[:-30], "the PNG file is truncated"),
-    "start of a png": (encode(picture(), "PNG")[:12], "the PNG file is truncated"),
-    "half a gif": (encode(picture(), "GIF")[:-100], "cannot be decoded (Invalid GIF data"),
-    "half a bmp": (encode(picture(), "BMP")[:-1], "the BMP file is truncated"),
-    "bmp of 16 bits": (bmp(1, 1, 16, [], [bytes(4)]), "BMP images of 16 bits a pixel"),
-    "compressed bmp": (bmp(1, 1, 8, [], [bytes(4)], 1), "compression 1 and a header of 40 bytes"),
-    "no pixels": (png(0, 5, 8, 0, [b""] * 5), "the header gives no size"),
-    "too large": (png(20000, 20000, 8, 0, []), "20000 x 20000 pixels are too many"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_header_names_the_file_and_its_fault(tmp_path, fault):
-    contents, expected = FAULTS[fault]
-    file = tmp_path / "image.jpg"
-    file.write_bytes(contents)
-    with pytest.raises(DataError) as caught:
-        read_header(file)
-    message = str(caught.value)
-    assert message.startswith(f"{file}: ")
-    assert expected.removeprefix("the JPEG file ") in message
-    assert "\n" not in message
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("missing.jpg", "no such file"),
-        ("", "cannot be read (Is a directory)"),
-        ("a\0b.jpg", "not a name that a file can have"),
-        ("\ud800.jpg", "not a name that a file can have"),
-    ],
-)
-def test_what_is_no_file_is_named(tmp_path, name, expected):
-    with pytest.raises(DataError) as caught:
-        read_header(tmp_path / name)
-    assert str(tmp_path) in str(caught.value)
-    assert expected in str(caught.value)
-    str(caught.value).encode()  # can be printed
 
 
 # --- Unreadable images --------------------------------------------------------------------------

@@ -1,0 +1,98 @@
+"""What is read of an image before its pixels: size, orientation, faults."""
+
+import struct
+
+import pytest
+
+from keras_retinanet.data.dataset import DataError
+from keras_retinanet.data.images import read_header
+from tests.data_room.make_images import (
+    bmp,
+    encode,
+    exif_block,
+    oriented,
+    picture,
+    pixels,
+    png,
+    with_exif,
+)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP"])
+@pytest.mark.parametrize("appended", [b"", bytes(5000), encode(picture(5, 5), "JPEG")])
+def test_header_gives_the_size_whatever_follows_the_image(tmp_path, file_format, appended):
+    file = tmp_path / "image.bin"
+    file.write_bytes(encode(picture(), file_format) + appended)
+    header = read_header(str(file))
+    assert header == (23, 37, 1)
+    assert header.upright_size == (23, 37)
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_header_gives_the_orientation(tmp_path, value):
+    (tmp_path / "a.jpg").write_bytes(oriented(value))
+    header = read_header(tmp_path / "a.jpg")
+    assert header == (23, 37, value)
+    assert header.upright_size == ((23, 37) if value < 5 else (37, 23))
+
+
+def test_header_of_a_gif_is_that_of_its_frame(tmp_path):
+    contents = bytearray(encode(picture(), "GIF"))
+    contents[6:10] = struct.pack("<HH", 100, 90)  # a larger screen
+    (tmp_path / "a.gif").write_bytes(contents)
+    assert read_header(tmp_path / "a.gif") == (*pixels(bytes(contents)).shape[:2], 1)
+
+
+thumbnail = exif_block("<", []) + encode(picture(8, 8), "JPEG")
+
+FAULTS = {
+    "empty": (b"", "the file is empty (zero bytes)"),
+    "text": (b"hello world", "not an image (JPEG, PNG, GIF and BMP can be read)"),
+    "film": (b"\0\0\0\x18ftypisom\0\0\0\0", "not an image"),
+    "tiff": (encode(picture(), "TIFF"), "TIFF images are not supported; convert it to JPEG or PNG"),
+    "icon": (encode(picture(), "ICO"), "ICO images are not supported"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC images are not supported; convert it to JPEG"),
+    "half a jpeg": (encode(picture(), "JPEG")[:-200], "the JPEG file is truncated"),
+    "jpeg without its last byte": (encode(picture(), "JPEG")[:-1], "the JPEG file is truncated"),
+    "jpeg with a whole thumbnail": (with_exif(thumbnail)[:-9], "the JPEG file is truncated"),
+    "start of a jpeg": (encode(picture(), "JPEG")[:100], "the JPEG file is damaged or cut"),
+    "damaged jpeg": (encode(picture(), "JPEG")[:20] + bytes(500), "the JPEG file is damaged"),
+    "half a png": (encode(picture(), "PNG")[:-30], "the PNG file is truncated"),
+    "start of a png": (encode(picture(), "PNG")[:12], "the PNG file is truncated"),
+    "half a gif": (encode(picture(), "GIF")[:-100], "cannot be decoded (Invalid GIF data"),
+    "half a bmp": (encode(picture(), "BMP")[:-1], "the BMP file is truncated"),
+    "bmp of 16 bits": (bmp(1, 1, 16, [], [bytes(4)]), "BMP images of 16 bits a pixel"),
+    "compressed bmp": (bmp(1, 1, 8, [], [bytes(4)], 1), "compression 1 and a header of 40 bytes"),
+    "no pixels": (png(0, 5, 8, 0, [b""] * 5), "the header gives no size"),
+    "too large": (png(20000, 20000, 8, 0, []), "20000 x 20000 pixels are too many"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_header_names_the_file_and_its_fault(tmp_path, fault):
+    contents, expected = FAULTS[fault]
+    file = tmp_path / "image.jpg"
+    file.write_bytes(contents)
+    with pytest.raises(DataError) as caught:
+        read_header(file)
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ")
+    assert expected.removeprefix("the JPEG file ") in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("missing.jpg", "no such file"),
+        ("", "cannot be read (Is a directory)"),
+        ("a\0b.jpg", "not a name that a file can have"),
+        ("\ud800.jpg", "not a name that a file can have"),
+    ],
+)
+def test_what_is_no_file_is_named(tmp_path, name, expected):
+    with pytest.raises(DataError) as caught:
+        read_header(tmp_path / name)
+    assert str(tmp_path) in str(caught.value)
+    assert expected in str(caught.value)
+    str(caught.value).encode()  # can be printed
