@@ -25,7 +25,11 @@ setuptools.setup(
         "keras_retinanet.configs",
     ],
     package_dir={"keras_retinanet.configs": "configs"},
-    package_data={"keras_retinanet.configs": ["*.yaml"]},
+    package_data={
+        "keras_retinanet.configs": ["*.yaml"],
+        "keras_retinanet.inspection": ["*.html"],
+        "keras_retinanet.serving": ["*.config", "*.css", "*.html", "*.js"],
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

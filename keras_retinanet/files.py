@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.resources
 import json
 import os
 import pathlib
@@ -80,6 +81,11 @@ def temporary_path(path: pathlib.Path) -> pathlib.Path:
 def is_temporary(path: pathlib.Path) -> bool:
     """Whether a path is one that `write_atomically` yields, left by a kill, and nobody else's."""
     return _TEMPORARY.match(path.name) is not None
+
+
+def package_text(package: str, name: str) -> str:
+    """The text of a file that lies beside the code of a package."""
+    return importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def printable(path: str) -> str:

@@ -17,13 +17,17 @@ import pytest
 import keras_retinanet as kr
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "keras_retinanet"
 
 SHOW = """
 import pathlib, keras_retinanet
 from keras_retinanet.config import config_names, load_config
-print(pathlib.Path(keras_retinanet.__file__).parent.parent)
+package = pathlib.Path(keras_retinanet.__file__).parent
+print(package.parent)
 print(*config_names())
 print(load_config("small").train.optimizer)
+files = [path.relative_to(package) for path in package.rglob("*.*")]
+print(*sorted(str(file) for file in files if file.suffix not in (".py", ".pyc", ".yaml")))
 """
 COMMANDS = {
     f"retinanet-{file.stem.rstrip('_')}"
@@ -67,10 +71,13 @@ def test_an_installed_package_finds_its_recipes(distributions, tmp_path, ending)
             command, cwd=empty, env=clean, check=True, capture_output=True, text=True
         ).stdout
 
-    location, recipes, optimizer = run("python", "-c", SHOW).splitlines()
+    location, recipes, optimizer, others = run("python", "-c", SHOW).splitlines()
     assert location == str(packages)
     assert recipes.split() == sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
     assert optimizer == "adamw"
+    files = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.*")}
+    expected = {str(file) for file in files if file.suffix not in (".py", ".pyc")}
+    assert {"serving/page.css", "inspection/report.html"} <= expected == set(others.split())
     assert {path.name for path in (environment / "bin").glob("retinanet-*")} == COMMANDS
     for command in COMMANDS:
         assert run(command, "--version") == f"{command} {kr.__version__}\n"

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import pathlib
+import string
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.writing import image_bytes
-from keras_retinanet.files import write_atomically
+from keras_retinanet.files import package_text, write_atomically
 from keras_retinanet.geometry.anchor_settings import NEGATIVE_IOU, POSITIVE_IOU, cell_anchors
 from keras_retinanet.images import pillow
 from keras_retinanet.images.drawing import contact_sheet, draw_detections
@@ -28,12 +29,6 @@ _DRAWN, _LISTED = 4, 200
 
 # Examples are shrunk to this many pixels before boxes are drawn: the page holds them itself.
 _SIDE = 480
-
-_STYLE = """
-body { font: 15px/1.4 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-img { max-width: 100% } table { border-collapse: collapse } td, th { padding: .1rem .8rem .1rem 0 }
-td, th { text-align: left } .fatal { color: #b00020 } details { margin: .5rem 0 }
-"""
 
 
 def write_page(path: pathlib.Path, report: Report) -> None:
@@ -51,12 +46,9 @@ def write_page(path: pathlib.Path, report: Report) -> None:
             *(_section(report, kind, found) for kind, found in report.kinds().items()),
         ]
     )
-    text = (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Data set</title>"
-        f"<style>{_STYLE}</style><h1>Data set</h1>{parts}</html>\n"
-    )
+    template = string.Template(package_text(__package__, "report.html"))
     with write_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(template.substitute(parts=parts), encoding="utf-8")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -10,20 +10,6 @@ import numpy as np
 from keras_retinanet.images.drawing import Color, class_color, ink_color
 from keras_retinanet.models.inference import Detections
 
-STYLE = """
-.photo { position: relative; container-type: inline-size; overflow: hidden; margin: 0 auto }
-.photo > img { display: block; width: 100%; height: 100% }
-.box { position: absolute; border: 2px solid var(--color); box-shadow: 0 0 0 1px #0009,
-  inset 0 0 0 1px #fff9 }
-.box:hover { z-index: 2; background: color-mix(in srgb, var(--color) 25%, transparent) }
-.box > span { position: absolute; left: -2px; bottom: 100%; padding: 0 .35em; white-space: nowrap;
-  z-index: 1; background: var(--color); color: var(--ink); font-weight: 500; font-size: 12px;
-  line-height: 1.5;
-  max-width: 60cqw; overflow: hidden; text-overflow: ellipsis }
-.box.at-top > span { bottom: auto; top: 0; left: 0 }
-.box.at-right > span { left: auto; right: -2px }
-"""
-
 # Fractions of the image, from where on a label above its box, or to the right of the left edge of
 # it, would be clipped.
 _TOP, _RIGHT = 0.06, 0.7

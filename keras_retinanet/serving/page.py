@@ -12,9 +12,10 @@ from nicegui import events, ui
 from starlette.types import ASGIApp
 
 from keras_retinanet.errors import DataError
+from keras_retinanet.files import package_text
 from keras_retinanet.models.inference import Detections
 from keras_retinanet.serving.local_server import guard
-from keras_retinanet.serving.overlay import STYLE, ClassColors, boxes_html, css
+from keras_retinanet.serving.overlay import ClassColors, boxes_html, css
 from keras_retinanet.serving.predictors import Predictor, detect_upload
 from keras_retinanet.serving.upload import Upload, read_upload
 
@@ -26,41 +27,7 @@ _FORM_BYTES = 2**16
 # Pixels of the longer side of what is sent to the browser; boxes need none.
 _SIDE = 1600
 
-_STYLE = """
-.nicegui-content { max-width: 100rem; margin: 0 auto; padding: 1rem }
-.models { display: grid; gap: 1rem; width: 100%;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)) }
-.model { min-width: 0 } .name { overflow-wrap: anywhere }
-.q-uploader { width: 100%; max-height: none } .q-uploader__list { display: none }
-.dot { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .5em }
-"""
-
-# What is dropped anywhere on the page, or pasted, goes the way of a file that was chosen; a browser
-# would else leave the page for it.
-_SCRIPT = """<script>
-function handOver(event) {
-  const files = (event.dataTransfer ?? event.clipboardData).files;
-  const input = document.querySelector(".q-uploader__input");
-  event.preventDefault();
-  event.stopPropagation();
-  if (!files.length || !input) return;
-  const first = new DataTransfer();
-  first.items.add(files[0]);
-  input.files = first.files;
-  input.dispatchEvent(new Event("change"));
-}
-addEventListener("dragover", event => event.preventDefault());
-addEventListener("drop", handOver, true);
-addEventListener("paste", handOver);
-</script>"""
-
-_UPLOADER = """<div class="row items-center justify-center q-pa-md cursor-pointer"
-  @click="props.pickFiles"><q-icon name="add_photo_alternate" size="md" class="q-mr-sm" />
-  <span>Drop an image here, paste one, or press to choose a file</span>
-  <q-uploader-add-trigger /></div>"""
-
-_CLASS_CELL = """<q-td :props="props"><span class="dot" :style="{ background: props.row.color }">
-  </span>{{ props.value }}</q-td>"""
+_EDGES = ("left", "top", "right", "bottom")
 
 
 def page_app(models: Sequence[tuple[str, Predictor]], hosts: Sequence[str]) -> ASGIApp:
@@ -92,8 +59,8 @@ class _Page:
         self._turn = 0  # uploads so far: what came before the last is not shown any more
         names = [name for _, model in models for _, name in model.categories]
         colors = ClassColors(names)
-        ui.add_css(STYLE + _STYLE)
-        ui.add_head_html(_SCRIPT)
+        ui.add_css(package_text(__package__, "page.css"))
+        ui.add_head_html(f"<script>{package_text(__package__, 'page.js')}</script>")
         upload = ui.upload(
             auto_upload=True,
             max_file_size=MAX_FILE_BYTES,
@@ -102,7 +69,8 @@ class _Page:
                 f"the file is larger than {MAX_FILE_BYTES // 2**20} MB; shrink it"
             ),
         )
-        upload.props("flat bordered").add_slot("header", _UPLOADER)
+        header = package_text(__package__, "page_uploader.html")
+        upload.props("flat bordered").add_slot("header", header)
         with ui.row().classes("items-center full-width no-wrap"):
             ui.label("Score at least").classes("text-no-wrap")
             self._slider = ui.slider(
@@ -215,37 +183,30 @@ class _Column:
 
 
 def _table() -> ui.table:
-    fields = ("class", "score", "left", "top", "right", "bottom")
     table = ui.table(
         columns=[
             {"name": f, "label": f, "field": f, "align": "left" if f == "class" else "right"}
-            for f in fields
+            for f in ("class", "score", *_EDGES)
         ],
         rows=[],
         row_key="rank",
         pagination=10,
     )
     table.props('flat dense no-data-label="nothing at this score"').classes("full-width")
-    table.add_slot("body-cell-class", _CLASS_CELL)
+    table.add_slot("body-cell-class", package_text(__package__, "page_class_cell.html"))
     return table
 
 
 def _rows(found: Detections, names: Sequence[str], colors: ClassColors) -> list[dict[str, Any]]:
+    boxes = found["boxes"].round().astype(int).tolist()
+    rows = zip(boxes, found["scores"], found["labels"], strict=True)
     return [
         {
             "rank": rank,
             "class": names[label],
             "color": css(colors(names[label])),
             "score": f"{score:.2f}",
-            **dict(
-                zip(
-                    ("left", "top", "right", "bottom"),
-                    box.round().astype(int).tolist(),
-                    strict=True,
-                )
-            ),
+            **dict(zip(_EDGES, box, strict=True)),
         }
-        for rank, (box, score, label) in enumerate(
-            zip(found["boxes"], found["scores"], found["labels"], strict=True)
-        )
+        for rank, (box, score, label) in enumerate(rows)
     ]

@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import shlex
+import string
 
 from keras_retinanet.export.saved_model.operations import read_meta_graphs
 from keras_retinanet.export.signature_names import MAX_BATCH
-from keras_retinanet.files import write_atomically
+from keras_retinanet.files import package_text, write_atomically
 
-_MODELS = """\
-model_config_list {{
-  config {{
-    name: {name}
-    base_path: {path}
-    model_platform: "tensorflow"
-  }}
-}}
-"""
-
-_BATCHING = f"""\
-# Requests are joined until {MAX_BATCH} images are there or 2 ms are over; above --max_batch of
-# retinanet-export, the export would refuse what was joined. Only for clients that all send pixels
-# of one size: the server cannot join images of different sizes, and fails all of them. Encoded
-# images (serving_bytes) are run one by one in any case. num_batch_threads is the number of cores by
-# default.
-max_batch_size {{ value: {MAX_BATCH} }}
-batch_timeout_micros {{ value: 2000 }}
-max_enqueued_batches {{ value: 64 }}
-"""
-
-_MONITORING = """\
-# Prometheus reads http://HOST:8501/monitoring/prometheus/metrics.
-prometheus_config {
-  enable: true
-  path: "/monitoring/prometheus/metrics"
-}
-"""
+_FILES = ("models.config", "batching.config", "monitoring.config")
 
 
 def write_serving_files(base: pathlib.Path) -> list[pathlib.Path]:
@@ -49,16 +23,13 @@ def write_serving_files(base: pathlib.Path) -> list[pathlib.Path]:
         The files that were not there and so were written; others may hold settings of the user's.
     """
     name = base.resolve().name
-    models = _MODELS.format(name=_quote(name), path=_quote(f"/models/{name}"))
-    texts = {
-        "models.config": models,
-        "batching.config": _BATCHING,
-        "monitoring.config": _MONITORING,
-    }
-    missing = [base / file for file in texts if not (base / file).exists()]
+    paths = {"name": _quote(name), "path": _quote(f"/models/{name}")}
+    missing = [base / file for file in _FILES if not (base / file).exists()]
     for file in missing:
+        template = string.Template(package_text(__package__, file.name))
         with write_atomically(file) as temporary:
-            temporary.write_text(texts[file.name], encoding="utf-8")
+            text = template.substitute(paths, max_batch=MAX_BATCH)
+            temporary.write_text(text, encoding="utf-8")
     return missing
 
 
