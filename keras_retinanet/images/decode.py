@@ -8,6 +8,7 @@ colour profiles, gamma) is not looked at.
 
 from __future__ import annotations
 
+import functools
 import re
 
 import numpy as np
@@ -16,13 +17,14 @@ import tensorflow as tf
 from keras_retinanet.errors import DataError
 from keras_retinanet.images import gif, pillow, webp
 from keras_retinanet.images.guard import decoded_pixels, starts_with
-from keras_retinanet.images.header import JPEG, READABLE
+from keras_retinanet.images.header import BMP, GIF, JPEG, PNG, READABLE
 from keras_retinanet.shutdown import called_by_pipeline
 
 # How files begin that TensorFlow decodes.
 _FOR_TENSORFLOW = (b"\xff\xd8", b"\x89P", b"GI", b"BM", b"RI")
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+# TensorFlow's decoder: scalar string -> uint8 [height, width, 3].
+_decode_rgb = functools.partial(tf.io.decode_image, channels=3, expand_animations=False)
 
 # In place of an EXIF orientation: the one that the image says itself.
 OWN_ORIENTATION = -1
@@ -129,18 +131,14 @@ def decode_in_graph(contents: tf.Tensor, orientation: int | tf.Tensor | None = N
 
 def _decode_plain(contents: tf.Tensor) -> tf.Tensor:
     """uint8 [height, width, 3] of the bytes of a format without EXIF rotation."""
-
-    def decode(part: tf.Tensor) -> tf.Tensor:  # scalar -> [height, width, 3]
-        return tf.io.decode_image(part, channels=3, expand_animations=False)
-
     return tf.case(
         [
-            (starts_with(contents, b"BM"), lambda: _decode_bmp(contents)),
+            (starts_with(contents, BMP), lambda: _decode_bmp(contents)),
             # TensorFlow would decode all frames, though only one is wanted.
-            (starts_with(contents, b"GIF8"), lambda: decode(gif.first_frame(contents)[0])),
+            (starts_with(contents, GIF), lambda: _decode_rgb(gif.first_frame(contents)[0])),
         ],
         # TensorFlow quotes unknown bytes in its error, which Python then fails to read.
-        default=lambda: decode(tf.where(starts_with(contents, _PNG), contents, b"")),
+        default=lambda: _decode_rgb(tf.where(starts_with(contents, PNG), contents, b"")),
     )
 
 
@@ -222,9 +220,7 @@ def _decode_bmp(contents: tf.Tensor) -> tf.Tensor:
     return tf.cond(
         (bits <= 8) & is_plain,
         lambda: _decode_palette_bmp(unpadded, pixels_at, 14 + header_size, width, height, bits),
-        lambda: tf.io.decode_image(
-            tf.where(is_plain, unpadded, b"BM"), channels=3, expand_animations=False
-        ),
+        lambda: _decode_rgb(tf.where(is_plain, unpadded, BMP)),
     )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import colorsys
+import contextlib
 import functools
 import importlib.util
+import itertools
 import math
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 Color = tuple[int, int, int]
 Rectangle = tuple[float, float, float, float]
@@ -59,9 +60,9 @@ def class_color(label: int) -> Color:
         return _OKABE_ITO[label]
     index = label - len(_OKABE_ITO)
     hue = index * (math.sqrt(5) - 1) / 2 % 1
-    saturation, value = ((0.9, 0.95), (0.55, 1.0), (0.85, 0.65))[index % 3]
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
+    saturation, value = ((90, 95), (55, 100), (85, 65))[index % 3]
+    color = ImageColor.getrgb(f"hsv({360 * hue}, {saturation}%, {value}%)")
+    return color[0], color[1], color[2]
 
 
 def ink_color(color: Color) -> Color:
@@ -152,12 +153,17 @@ def draw_comparison(
 
 def fit_jpeg(image: np.ndarray) -> np.ndarray:
     """A rendered image [H, W, 3] as JPEG can hold it: shrunk where a side exceeds 65,500 pixels."""
-    height, width = image.shape[:2]
-    longer = max(height, width)
-    if longer <= JPEG_SIDE:
+    if (longer := max(image.shape)) <= JPEG_SIDE:
         return image
-    size = [max(1, side * JPEG_SIDE // longer) for side in (width, height)]
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    height, width = (max(1, side * JPEG_SIDE // longer) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def shrunk(image: np.ndarray, side: int) -> Image.Image:
+    """An image, uint8 [H, W, 3], shrunk where it is more than `side` pixels high or wide."""
+    result = Image.fromarray(image)
+    result.thumbnail((side, side))  # never enlarges
+    return result
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
@@ -178,23 +184,19 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """
     if not images or columns < 1:
         raise ValueError(f"a contact sheet of {len(images)} images in {columns} columns")
-    thumbnails = [Image.fromarray(image) for image in images]
-    for thumbnail in thumbnails:
-        thumbnail.thumbnail((CELL_SIDE, CELL_SIDE))  # never enlarges
+    thumbnails = [shrunk(image, CELL_SIDE) for image in images]
     columns = min(columns, len(thumbnails))
-    rows = [thumbnails[start : start + columns] for start in range(0, len(thumbnails), columns)]
+    starts = range(0, len(thumbnails), columns)
     widths = [max(t.width for t in thumbnails[column::columns]) for column in range(columns)]
-    heights = [max(t.height for t in row) for row in rows]
-    size = (GAP + sum(width + GAP for width in widths), GAP + sum(h + GAP for h in heights))
-    sheet = Image.new("RGB", size, PAPER)
-    top = GAP
-    for row, height in zip(rows, heights, strict=True):
-        left = GAP
-        for thumbnail, width in zip(row, widths, strict=False):  # the last row may be short
-            corner = (left + (width - thumbnail.width) // 2, top + (height - thumbnail.height) // 2)
-            sheet.paste(thumbnail, corner)
-            left += width + GAP
-        top += height + GAP
+    heights = [max(t.height for t in thumbnails[start : start + columns]) for start in starts]
+    # Where each column and row begins, and the first behind the last of them would.
+    lefts = list(itertools.accumulate((width + GAP for width in widths), initial=GAP))
+    tops = list(itertools.accumulate((height + GAP for height in heights), initial=GAP))
+    sheet = Image.new("RGB", (lefts[-1], tops[-1]), PAPER)
+    for index, thumbnail in enumerate(thumbnails):
+        row, column = divmod(index, columns)
+        left = lefts[column] + (widths[column] - thumbnail.width) // 2
+        sheet.paste(thumbnail, (left, tops[row] + (heights[row] - thumbnail.height) // 2))
     return np.asarray(sheet)
 
 
@@ -218,11 +220,8 @@ def _check(
 
 def _enlarge(image: np.ndarray) -> tuple[Image.Image, int]:
     """A copy of the image [H, W, 3] large enough to be labelled, and the factor it grew by."""
-    height, width = image.shape[:2]
-    scale = math.ceil(max(1.0, LONGER_SIDE / max(height, width)))
-    enlarged = Image.fromarray(image).resize(
-        (width * scale, height * scale), Image.Resampling.BICUBIC
-    )
+    scale = math.ceil(max(1.0, LONGER_SIDE / max(image.shape[:2])))
+    enlarged = ImageOps.scale(Image.fromarray(image), scale)
     size = (max(enlarged.width, SHORTER_SIDE), max(enlarged.height, SHORTER_SIDE))
     padded = Image.new("RGB", size, BESIDE)
     padded.paste(enlarged)
@@ -263,12 +262,8 @@ def _draw_label(
     pad = max(2, font_size // 6)
     text = _shorten(name, font, drawn.width - 2 * pad - font.getlength(score)) + score
     ascent, descent = font.getmetrics()
-    position = _free_position(
-        frame,
-        (math.ceil(font.getlength(text)) + 2 * pad, ascent + descent),
-        drawn.size,
-        taken,
-    )
+    label_size = (math.ceil(font.getlength(text)) + 2 * pad, ascent + descent)
+    position = _free_position(frame, label_size, drawn.size, taken)
     pen = ImageDraw.Draw(drawn)
     pen.rectangle((position[0], position[1], position[2] - 1, position[3] - 1), fill=color)
     pen.text((position[0] + pad, position[1] + ascent), text, ink_color(color), font, anchor="ls")
@@ -357,18 +352,13 @@ def _font_files() -> tuple[str, ...]:
     with matplotlib; it is found without importing that, which would write into the home folder.
     """
     spec = importlib.util.find_spec("matplotlib")
-    folders = spec.submodule_search_locations if spec else None
-    bundled = [
-        str(pathlib.Path(folder, "mpl-data", "fonts", "ttf", "DejaVuSans.ttf"))
-        for folder in folders or ()
-    ]
+    assert spec is not None and spec.origin is not None, "matplotlib is missing"
+    dejavu = pathlib.Path(spec.origin).with_name("mpl-data") / "fonts" / "ttf" / "DejaVuSans.ttf"
     files = []
-    for file in (*bundled, *_SYSTEM_FONTS):
-        try:
+    for file in (str(dejavu), *_SYSTEM_FONTS):
+        with contextlib.suppress(OSError):
             ImageFont.truetype(file)
-        except OSError:
-            continue
-        files.append(file)
+            files.append(file)
     return (*files, "")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_retinanet.images import gif, webp
-from keras_retinanet.images.header import JPEG, MAX_SCANNED_PIXELS, MAX_SEGMENTS
+from keras_retinanet.images.header import BMP, GIF, JPEG, MAX_SCANNED_PIXELS, MAX_SEGMENTS, PNG
 
 TOO_MANY = 2**40  # pixels, which no limit allows
 
@@ -36,12 +36,9 @@ def decoded_pixels(contents: tf.Tensor) -> tf.Tensor:
     return tf.case(
         [
             (starts_with(contents, JPEG), lambda: _jpeg_pixels(contents)),
-            (
-                starts_with(contents, b"\x89PNG\r\n\x1a\n"),
-                lambda: _product(sides(16, little_endian=False)),
-            ),
-            (starts_with(contents, b"GIF8"), lambda: _product(gif.first_frame(contents)[1])),
-            (starts_with(contents, b"BM"), lambda: _product(sides(18, little_endian=True))),
+            (starts_with(contents, PNG), lambda: _product(sides(16, little_endian=False))),
+            (starts_with(contents, GIF), lambda: _product(gif.first_frame(contents)[1])),
+            (starts_with(contents, BMP), lambda: _product(sides(18, little_endian=True))),
             (webp.is_webp(contents), webp_pixels),
         ],
         default=lambda: tf.constant(TOO_MANY, tf.int64),

@@ -25,7 +25,8 @@ IMAGE_SUFFIXES = (
 # What messages call these.
 READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF and HEIC"
 
-JPEG = b"\xff\xd8\xff"
+# How files begin.
+JPEG, PNG, GIF, BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"
 
 # The scans of a JPEG times its pixels: each scan passes over all of them, so that a file of 1 MB
 # may take hours. 12 megapixels may have 178 scans, where encoders write 10.
@@ -95,7 +96,7 @@ def read_header(path: str | os.PathLike[str], encoded: bytes | None = None) -> I
         raise DataError(f"{path!r}: not a name that a file can have; correct it") from None
     if min(header.height, header.width) < 1:
         raise DataError(f"{path}: the header gives no size, the file is damaged; {REMEDY}")
-    check_pixels(path, header.height, header.width)
+    check_pixels(path, header.width, header.height)
     return header
 
 
@@ -115,14 +116,10 @@ def _open_regular(path: str, flags: int) -> int:
 
 def _read_header(path: str, file: BinaryIO) -> ImageHeader:
     head = file.read(32)
-    if head.startswith(JPEG):
-        return _read_jpeg(path, file)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _read_png(path, file)
-    if head.startswith(b"GIF8"):
-        return _read_gif(path, file)
-    if head.startswith(b"BM"):
-        return _read_bmp(path, file)
+    readers = {JPEG: _read_jpeg, PNG: _read_png, GIF: _read_gif, BMP: _read_bmp}
+    for start, read in readers.items():
+        if head.startswith(start):
+            return read(path, file)
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return _read_webp(path, file)
     if pillow.is_for_pillow(head):

@@ -158,12 +158,12 @@ def _first_page(encoded: bytes) -> bytes:
     return encoded[:end] + bytes(size) + encoded[end + size :]
 
 
-def check_pixels(name: str, height: int, width: int) -> None:
+def check_pixels(name: str, width: int, height: int, most: int = MAX_PIXELS) -> None:
     """Raises a DataError that names an image of more pixels than can be decoded."""
-    if height * width > MAX_PIXELS:
+    if height * width > most:
         raise DataError(
-            f"{name}: {width} x {height} pixels are too many, "
-            f"at most {MAX_PIXELS} can be decoded; cut it into tiles"
+            f"{name}: {width} x {height} pixels are too many, at most {most} can be decoded; "
+            "shrink it or cut it into tiles"
         )
 
 

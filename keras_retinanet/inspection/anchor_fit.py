@@ -146,9 +146,8 @@ def anchor_fit_line(objects: TrainedObjects, anchors: AnchorSettings, *, are_fix
     )
     if found.positive >= LOWEST_FRACTION:
         return line
-    remedy = "retinanet-check --fit_anchors proposes others for the same settings"
-    if are_fixed:
-        remedy = FIXED_ANCHORS
+    others = "retinanet-check --fit_anchors proposes others for the same settings"
+    remedy = FIXED_ANCHORS if are_fixed else others
     return f"warning: {line}; the others train by their best anchor alone. {remedy}"
 
 

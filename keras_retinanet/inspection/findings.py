@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import dataclasses
 import hashlib
-import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,9 +12,10 @@ import numpy as np
 
 from keras_retinanet.datasets.dataset import DetectionDataset, to_corners
 from keras_retinanet.datasets.validate import ROUNDING, starts_early
+from keras_retinanet.datasets.writing import image_bytes
 from keras_retinanet.errors import DataError, all_faults_listed, faulty_records_left_out
 from keras_retinanet.geometry.anchor_settings import NEGATIVE_IOU
-from keras_retinanet.images.faults import likely_fault
+from keras_retinanet.images.faults import in_threads, likely_fault
 from keras_retinanet.inspection.anchor_fit import TrainedObjects
 from keras_retinanet.inspection.kinds import Kind
 
@@ -89,14 +88,27 @@ def check_part(
     if part == "train" and not len(objects.rows):
         text = f"{dataset.name}: nothing in its {len(dataset)} images is an object to train on"
         yield Finding(Kind.NOTHING_TO_TRAIN_ON, part, text)
-    yield from _fixed_while_reading(part, dataset)
-    yield from _odd_boxes(part, dataset, objects)
-    rows = _lowest(objects.rows, iou, NEGATIVE_IOU)
-    yield from _on_rows(Kind.NO_ANCHOR, part, dataset, rows)
-    yield from _repeated_boxes(part, dataset)
-    yield from _contradictions(part, dataset)
+    image_of = dataset.image_of
+    names = {category.id: category.name for category in dataset.categories}
+    for kind, rows in _kinds_of_annotations(dataset, objects, iou):
+        for row in rows.tolist():
+            image = int(image_of[row])
+            yield Finding(kind, part, _describe(dataset, names, row, image), image, row)
     yield from _classes(part, dataset)
-    yield from _images(part, dataset)
+    for kind, images in _kinds_of_images(dataset):
+        for image in images.tolist():
+            yield Finding(kind, part, dataset.files[image], image)
+
+
+def _kinds_of_annotations(
+    dataset: DetectionDataset, objects: TrainedObjects, iou: np.ndarray
+) -> Iterator[tuple[Kind, np.ndarray]]:
+    """The rows [k] of the annotations that there is a finding of each kind on; `iou` is [t]."""
+    yield from _fixed_while_reading(dataset)
+    yield from _odd_boxes(dataset, objects)
+    yield Kind.NO_ANCHOR, _lowest(objects.rows, iou, NEGATIVE_IOU)
+    yield from _repeated_boxes(dataset)
+    yield Kind.ABSENT_CLASS, _contradictions(dataset)
 
 
 def _lowest(rows: np.ndarray, values: np.ndarray, limit: float) -> np.ndarray:
@@ -105,68 +117,38 @@ def _lowest(rows: np.ndarray, values: np.ndarray, limit: float) -> np.ndarray:
     return rows[order[values[order] < limit]]
 
 
-class _Describer:
-    """Names the annotations of a data set in messages."""
-
-    def __init__(self, dataset: DetectionDataset) -> None:
-        self.dataset = dataset
-        self._names = {category.id: category.name for category in dataset.categories}
-
-    def image_of(self, row: int) -> int:
-        return int(np.searchsorted(self.dataset.row_splits, row, side="right")) - 1
-
-    def __call__(self, row: int) -> str:
-        data, image = self.dataset, self.image_of(row)
-        x, y, width, height = data.annotated_xywh[row].tolist()
-        size = f"{data.sizes[image, 1]} x {data.sizes[image, 0]}"
-        box = [round(value, 2) for value in (x, y, x + width, y + height)]
-        is_region = data.is_region is not None and data.is_region[row]
-        name = "every class" if is_region else self._names[int(data.category_ids[row])]
-        return f"{data.files[image]} ({size}): {name}, box {box}"
+def _describe(dataset: DetectionDataset, names: dict[int, str], row: int, image: int) -> str:
+    """An annotation in messages, by its row, the row of its image, and `names` by category id."""
+    x, y, width, height = dataset.annotated_xywh[row].tolist()
+    size = f"{dataset.sizes[image, 1]} x {dataset.sizes[image, 0]}"
+    box = [round(value, 2) for value in (x, y, x + width, y + height)]
+    is_region = dataset.is_region is not None and dataset.is_region[row]
+    name = "every class" if is_region else names[int(dataset.category_ids[row])]
+    return f"{dataset.files[image]} ({size}): {name}, box {box}"
 
 
-def _on_rows(
-    kind: Kind, part: str, dataset: DetectionDataset, rows: np.ndarray
-) -> Iterator[Finding]:
-    """A finding on each of the annotations in `rows` [t]."""
-    describe = _Describer(dataset)
-    for row in rows.tolist():
-        yield Finding(kind, part, describe(row), describe.image_of(row), row)
-
-
-def _on_images(
-    kind: Kind, part: str, dataset: DetectionDataset, images: np.ndarray
-) -> Iterator[Finding]:
-    """A finding on each of the images in `images` [t]."""
-    for image in images.tolist():
-        yield Finding(kind, part, dataset.files[image], image)
-
-
-def _fixed_while_reading(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
-    xywh = dataset.annotated_xywh
-    corners = to_corners(xywh)
-    sides = np.tile(np.repeat(dataset.sizes, np.diff(dataset.row_splits), axis=0)[:, ::-1], 2)
+def _fixed_while_reading(dataset: DetectionDataset) -> Iterator[tuple[Kind, np.ndarray]]:
+    corners = to_corners(dataset.annotated_xywh)
+    sides = np.tile(dataset.sizes[dataset.image_of][:, ::-1], 2)
     is_empty = dataset.labels < 0
     over = np.where(is_empty[:, None], 0.0, np.maximum(-corners, corners - sides)).max(axis=1)
-    rows = _lowest(np.arange(len(over)), -over, -ROUNDING)
-    yield from _on_rows(Kind.EXCEEDING_BOX, part, dataset, rows)
-    yield from _on_rows(Kind.EMPTY_BOX, part, dataset, np.flatnonzero(is_empty))
-    early = np.flatnonzero(starts_early(xywh))
-    yield from _on_rows(Kind.COUNTED_FROM_0, part, dataset, early)
+    yield Kind.EXCEEDING_BOX, _lowest(np.arange(len(over)), -over, -ROUNDING)
+    yield Kind.EMPTY_BOX, np.flatnonzero(is_empty)
+    yield Kind.COUNTED_FROM_0, np.flatnonzero(starts_early(dataset.annotated_xywh))
 
 
-def _odd_boxes(part: str, dataset: DetectionDataset, objects: TrainedObjects) -> Iterator[Finding]:
+def _odd_boxes(
+    dataset: DetectionDataset, objects: TrainedObjects
+) -> Iterator[tuple[Kind, np.ndarray]]:
     sides = (objects.boxes[:, 2:] - objects.boxes[:, :2]).min(axis=1, initial=np.inf)
-    rows = _lowest(objects.rows, sides, TINY_SIDE)
-    yield from _on_rows(Kind.TINY_BOX, part, dataset, rows)
+    yield Kind.TINY_BOX, _lowest(objects.rows, sides, TINY_SIDE)
     boxes = dataset.boxes[objects.rows].astype(np.float64)
-    areas = np.repeat(dataset.sizes.astype(np.int64).prod(axis=1), np.diff(dataset.row_splits))
-    fractions = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / areas[objects.rows]
-    is_whole = fractions >= WHOLE_IMAGE
-    yield from _on_rows(Kind.WHOLE_IMAGE, part, dataset, objects.rows[is_whole])
+    areas = dataset.sizes.astype(np.int64).prod(axis=1)[dataset.image_of[objects.rows]]
+    fractions = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / areas
+    yield Kind.WHOLE_IMAGE, objects.rows[fractions >= WHOLE_IMAGE]
 
 
-def _repeated_boxes(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
+def _repeated_boxes(dataset: DetectionDataset) -> Iterator[tuple[Kind, np.ndarray]]:
     """Boxes that lie where another one of their image does, to a tenth of a pixel."""
     image_of = dataset.image_of
     rows = np.flatnonzero((dataset.labels >= 0) & ~dataset.is_crowd)
@@ -178,22 +160,19 @@ def _repeated_boxes(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
     is_first[1:] = (image_of[rows[1:]] != image_of[rows[:-1]]) | (keys[1:] != keys[:-1]).any(axis=1)
     earlier = rows[is_first][np.cumsum(is_first) - 1]
     is_same = dataset.labels[earlier] == dataset.labels[rows]
-    repeated, other = (np.sort(rows[~is_first & chosen]) for chosen in (is_same, ~is_same))
-    yield from _on_rows(Kind.REPEATED_BOX, part, dataset, repeated)
-    yield from _on_rows(Kind.TWO_CLASSES, part, dataset, other)
+    yield Kind.REPEATED_BOX, np.sort(rows[~is_first & is_same])
+    yield Kind.TWO_CLASSES, np.sort(rows[~is_first & ~is_same])
 
 
-def _contradictions(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
-    """Objects of classes that their image was verified not to have."""
+def _contradictions(dataset: DetectionDataset) -> np.ndarray:
+    """The rows [k] of objects of classes that their image was verified not to have."""
     negatives = dataset.negatives or ()
     lengths = [len(absent) for absent in negatives]
     absent = np.array([id_ for absent in negatives for id_ in absent], np.int64)
-    image_of = dataset.image_of
     _, codes = np.unique(np.concatenate([absent, dataset.category_ids]), return_inverse=True)
-    images = np.concatenate([np.repeat(np.arange(len(negatives)), lengths), image_of])
+    images = np.concatenate([np.repeat(np.arange(len(negatives)), lengths), dataset.image_of])
     pairs = images * (codes.max(initial=0) + 1) + codes
-    found = np.isin(pairs[len(absent) :], pairs[: len(absent)])
-    yield from _on_rows(Kind.ABSENT_CLASS, part, dataset, np.flatnonzero(found))
+    return np.flatnonzero(np.isin(pairs[len(absent) :], pairs[: len(absent)]))
 
 
 def _classes(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
@@ -206,14 +185,12 @@ def _classes(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
             yield Finding(Kind.RARE_CLASS, part, text)
 
 
-def _images(part: str, dataset: DetectionDataset) -> Iterator[Finding]:
-    is_empty = np.diff(dataset.row_splits) == 0
-    yield from _on_images(Kind.NO_OBJECTS, part, dataset, np.flatnonzero(is_empty))
+def _kinds_of_images(dataset: DetectionDataset) -> Iterator[tuple[Kind, np.ndarray]]:
+    """The images [k] that there is a finding of each kind on."""
+    yield Kind.NO_OBJECTS, np.flatnonzero(np.diff(dataset.row_splits) == 0)
     is_turned = dataset.orientations != 1
-    applied = np.flatnonzero(is_turned & dataset.apply_exif)
-    stored = np.flatnonzero(is_turned & ~dataset.apply_exif)
-    yield from _on_images(Kind.TURNED_IMAGE, part, dataset, applied)
-    yield from _on_images(Kind.UNTURNED_IMAGE, part, dataset, stored)
+    yield Kind.TURNED_IMAGE, np.flatnonzero(is_turned & dataset.apply_exif)
+    yield Kind.UNTURNED_IMAGE, np.flatnonzero(is_turned & ~dataset.apply_exif)
 
 
 def class_counts(dataset: DetectionDataset) -> np.ndarray:
@@ -228,18 +205,12 @@ def read_images(dataset: DetectionDataset) -> Iterator[tuple[str, DataError | No
     def read(index: int) -> tuple[str, DataError | None]:
         file = dataset.files[index]
         try:
-            encoded = (
-                pathlib.Path(file).read_bytes()
-                if dataset.encoded is None
-                else dataset.encoded[index]
-            )
+            encoded = image_bytes(dataset, index)
         except OSError as error:
             return "", DataError(f"{file}: cannot be read ({error.strerror})")
         return hashlib.sha256(encoded).hexdigest(), likely_fault(file, encoded)
 
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        for start in range(0, len(dataset), 256):  # so that no more than these wait in memory
-            yield from pool.map(read, range(start, min(start + 256, len(dataset))))
+    return in_threads(read, len(dataset))
 
 
 def check_images(

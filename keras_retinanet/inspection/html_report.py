@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import io
 import pathlib
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from keras_retinanet.datasets.writing import image_bytes
 from keras_retinanet.files import package_text, write_atomically
 from keras_retinanet.geometry.anchor_settings import NEGATIVE_IOU, POSITIVE_IOU, cell_anchors
 from keras_retinanet.images import pillow
-from keras_retinanet.images.drawing import contact_sheet, draw_detections
+from keras_retinanet.images.drawing import contact_sheet, draw_detections, shrunk
 from keras_retinanet.inspection.anchor_fit import SIZE_NAMES, percent, size_classes
 from keras_retinanet.inspection.findings import NONE, Finding
 from keras_retinanet.inspection.kinds import FATAL, Kind
-from keras_retinanet.inspection.statistics import AnchorReport, Report, anchor_settings
+from keras_retinanet.inspection.statistics import AnchorReport, Report, anchor_settings, spreads
 
 # Examples drawn, and findings listed, of each kind.
 _DRAWN, _LISTED = 4, 200
@@ -71,17 +72,10 @@ def _statistics_table(part: str, numbers: dict[str, Any]) -> str:
         (key.replace("_", " "), numbers[key])
         for key in ("images", "images_without_objects", "objects", "crowds")
     ]
-    spreads = [
-        (
-            key.replace("_", " "),
-            "{min:.4g} to {max:.4g}, median {median:.4g}".format(**numbers[key]),
-        )
-        for key in ("image_width", "image_height", "objects_per_image", "box_side", "box_ratio")
-    ]
     classes = sorted(numbers["classes"], key=lambda entry: -entry["objects"])
     rows = [(entry["name"], entry["objects"], entry["images"]) for entry in classes]
     return (
-        f"<h2>{part}</h2>{_table(('', ''), [*counts, *spreads])}<details><summary>"
+        f"<h2>{part}</h2>{_table(('', ''), [*counts, *spreads(numbers)])}<details><summary>"
         f"{len(rows)} classes</summary>{_table(('class', 'objects', 'images'), rows)}</details>"
     )
 
@@ -101,16 +95,13 @@ def _anchors_section(report: Report) -> str:
 
 
 def _anchor_fit_table(anchors: AnchorReport) -> str:
-    worst = sorted(anchors.classes.items(), key=lambda pair: pair[1].positive)
     rows = []
-    for name, found in (("all", anchors.overall), *anchors.sizes.items(), *worst):
-        sizes = anchors.sizes_of_classes.get(name, {}).values()
-        fractions = [f"{percent(s.positive)} of {s.objects}" if s.objects else "" for s in sizes]
-        fractions = [percent(found.positive), percent(found.near), f"{found.mean:.3f}", *fractions]
-        if found.objects:
-            rows.append((name, found.objects, *fractions))
-    by_size = [f"{size} by {POSITIVE_IOU}" for size in SIZE_NAMES]
-    return _table(("", "objects", "by 0.5", "by 0.4", "mean IoU", *by_size), rows)
+    for name, found, sizes in anchors.rows():
+        fractions = [percent(found.positive), percent(found.near), f"{found.mean:.3f}"]
+        by_size = [f"{percent(s.positive)} of {s.objects}" if s.objects else "" for s in sizes]
+        rows.append((name, found.objects, *fractions, *by_size))
+    size_columns = [f"{size} by {POSITIVE_IOU}" for size in SIZE_NAMES]
+    return _table(("", "objects", "by 0.5", "by 0.4", "mean IoU", *size_columns), rows)
 
 
 def _section(report: Report, kind: Kind, found: Sequence[Finding]) -> str:
@@ -118,7 +109,10 @@ def _section(report: Report, kind: Kind, found: Sequence[Finding]) -> str:
     more = f"<p>and {len(found) - _LISTED} more</p>" if len(found) > _LISTED else ""
     color = " class='fatal'" if kind.severity == FATAL else ""
     examples = [p for finding in found[:_DRAWN] if (p := _example(report, finding)) is not None]
-    sheet = _image_html(contact_sheet(examples, 2), "JPEG") if examples else ""
+    sheet = ""
+    if examples:
+        image = Image.fromarray(contact_sheet(examples, 2))
+        sheet = _image_html("jpeg", lambda file: image.save(file, "JPEG", quality=85))
     return (
         f"<h2{color}>{html.escape(kind.text)}: {len(found)}</h2>{sheet}<details><summary>records"
         f"</summary>{_table(('part', 'record'), rows)}{more}</details>"
@@ -154,9 +148,8 @@ def _image(dataset: DetectionDataset, index: int) -> np.ndarray | None:
 
 def _drawn(dataset: DetectionDataset, image: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """An image [H, W, 3], shrunk, with the boxes of the annotations in `rows` [t]."""
-    scale = min(1.0, _SIDE / max(image.shape[:2]))
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    small = np.asarray(Image.fromarray(image).resize((size[0], size[1])))
+    small = np.asarray(shrunk(image, _SIDE))
+    scale = np.tile(np.divide(small.shape[1::-1], image.shape[1::-1]), 2)  # [4]
     label_of = {category.id: label for label, category in enumerate(dataset.categories)}
     labels = np.array([label_of[i] for i in dataset.category_ids[rows].tolist()], np.int64)
     names = [category.name for category in dataset.categories]
@@ -166,40 +159,28 @@ def _drawn(dataset: DetectionDataset, image: np.ndarray, rows: np.ndarray) -> np
     return draw_detections(small, dataset.boxes[rows] * scale, labels, None, names)
 
 
-def _image_html(pixels: np.ndarray, kind: str) -> str:  # uint8 [H, W, 3]
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, quality=85)
-    return _embedded(stream.getvalue(), kind.lower())
-
-
-def _embedded(encoded: bytes, kind: str) -> str:
-    return (
-        f"<p><img alt='' src='data:image/{kind};base64,{base64.b64encode(encoded).decode()}'></p>"
-    )
+def _image_html(kind: str, save: Callable[[io.BytesIO], object]) -> str:
+    file = io.BytesIO()
+    save(file)
+    encoded = base64.b64encode(file.getvalue()).decode()
+    return f"<p><img alt='' src='data:image/{kind};base64,{encoded}'></p>"
 
 
 def _plots(report: Report) -> str:
     from matplotlib.figure import Figure  # takes half a second, which other commands need not
 
-    text = ""
-    for draw in _drawings(report):
+    def plot(draw: Callable[..., None], *values: Any) -> str:
         figure = Figure(figsize=(9, 4), layout="constrained")
-        draw(figure.subplots())
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=100)
-        text += _embedded(stream.getvalue(), "png")
-    return text
+        draw(figure.subplots(), *values)
+        return _image_html("png", functools.partial(figure.savefig, format="png", dpi=100))
 
-
-def _drawings(report: Report) -> Iterator[Callable[[Any], None]]:
-    train = report.statistics.get("train")
-    if train is not None:
-        yield lambda axes: _draw_classes(axes, train["classes"])
-    anchors = report.anchors
+    text, anchors = "", report.anchors
+    if "train" in report.statistics:
+        text += plot(_draw_classes, report.statistics["train"]["classes"])
     if anchors is not None:
         areas = report.parts["train"].areas[anchors.objects.rows]
-        yield lambda axes: _draw_boxes(axes, anchors)
-        yield lambda axes: _draw_iou(axes, anchors.iou, size_classes(areas))
+        text += plot(_draw_boxes, anchors) + plot(_draw_iou, anchors.iou, size_classes(areas))
+    return text
 
 
 def _draw_classes(axes: Any, classes: Sequence[dict[str, Any]]) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_retinanet.datasets.dataset import EMPTY, Category, DetectionDataset
+from keras_retinanet.datasets.dataset import Category, DetectionDataset
+from keras_retinanet.datasets.discovery.whole_folder import with_categories
 from keras_retinanet.datasets.formats.convert import convert
 from keras_retinanet.datasets.validate import repeats
 from keras_retinanet.errors import DataError
 from keras_retinanet.files import write_atomically
 from keras_retinanet.inspection.findings import Finding
 from keras_retinanet.inspection.kinds import IMAGE_LEFT_OUT, OBJECT_LEFT_OUT, WRITTEN_FIXED
-
-# The index of a class that is left out.
-_UNKNOWN = -1
 
 # The file that lists what was done, in the fixed copy.
 LISTED = "mended.txt"
@@ -49,38 +46,7 @@ def with_sound_classes(
     categories = tuple(sorted(kept.values(), key=lambda category: category.id))
     if not categories:
         raise DataError(f"{dataset.name}: no class is left without a fault")
-    if categories == dataset.categories:
-        return dataset
-    index_of = {category.name: index for index, category in enumerate(categories)}
-    indices = np.array([index_of.get(c.name, _UNKNOWN) for c in dataset.categories], np.int64)
-    category_ids = np.array([category.id for category in categories], np.int64)
-    # By ids, since an empty box has no label; of classes that share one, the first counts.
-    pairs = list(zip(dataset.categories, indices.tolist(), strict=True))
-    by_id = {category.id: index for category, index in reversed(pairs)}
-    rows = np.array([by_id[i] for i in dataset.category_ids.tolist()], np.int64).reshape(-1)
-    if dataset.is_region is not None:
-        rows = np.where(dataset.is_region, 0, rows)
-    dataset = dataclasses.replace(
-        dataset,
-        categories=categories,
-        labels=np.where(dataset.labels < 0, EMPTY, rows).astype(np.int32),
-        category_ids=category_ids[rows],
-        negatives=_known(dataset.negatives, by_id, category_ids),
-        not_exhaustive=_known(dataset.not_exhaustive, by_id, category_ids),
-    )
-    return dataset.without_rows(np.flatnonzero(rows == _UNKNOWN))
-
-
-def _known(
-    lists: Sequence[Sequence[int]] | None, by_id: Mapping[int, int], ids: np.ndarray
-) -> tuple[tuple[int, ...], ...] | None:
-    """Lists of category ids, one for each image, as `ids` [K] has them, without unknown classes."""
-    if lists is None:
-        return None
-    return tuple(
-        tuple(int(ids[by_id[i]]) for i in listed if by_id.get(i, _UNKNOWN) != _UNKNOWN)
-        for listed in lists
-    )
+    return with_categories(dataset, categories)
 
 
 def fixed(part: str, dataset: DetectionDataset, findings: Sequence[Finding]) -> DetectionDataset:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from keras_retinanet.datasets.dataset import DetectionDataset
@@ -57,6 +58,18 @@ class AnchorReport:
     classes: dict[str, AnchorFit]
     sizes_of_classes: dict[str, dict[str, AnchorFit]]
 
+    def rows(self, classes: int | None = None) -> Iterator[tuple[str, AnchorFit, list[AnchorFit]]]:
+        """Of all objects, each size, each class (the worst `classes`, None for all): name, fit.
+
+        And for a class its fit by size. What has no objects is left out.
+        """
+        worst = sorted(self.classes.items(), key=lambda pair: pair[1].positive)
+        for name, found in (("all", self.overall), *self.sizes.items()):
+            if found.objects:
+                yield name, found, []
+        for name, found in worst[:classes]:
+            yield name, found, list(self.sizes_of_classes[name].values())
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -90,24 +103,17 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""
+
+        def of(kind: Kind) -> dict[str, Any]:
+            return {"severity": kind.severity, "kind": kind.text}
+
         return {
             "errors": self.has_errors,
-            "counts": [
-                {"severity": kind.severity, "kind": kind.text, "count": len(found)}
-                for kind, found in self.kinds().items()
-            ],
-            "findings": [
-                {
-                    "severity": finding.kind.severity,
-                    "kind": finding.kind.text,
-                    "part": finding.part,
-                    "text": finding.text,
-                }
-                for finding in self.findings
-            ],
+            "counts": [of(kind) | {"count": len(found)} for kind, found in self.kinds().items()],
+            "findings": [of(f.kind) | {"part": f.part, "text": f.text} for f in self.findings],
             "parts": self.statistics,
-            "anchors": None if self.anchors is None else _anchors_as_dict(self.anchors),
-            "proposed_anchors": None if self.proposed is None else _anchors_as_dict(self.proposed),
+            "anchors": _anchors_as_dict(self.anchors),
+            "proposed_anchors": _anchors_as_dict(self.proposed),
         }
 
 
@@ -135,11 +141,11 @@ def make_report(
         progress: called for each image that was decoded.
     """
     found = list(findings)
-    decoded = {}
+    decoded, fits = {}, {}
     for part, dataset in parts.items():
         objects = trained_objects(dataset, min_side, max_side, stretch=stretch)
-        iou = best_iou(objects.boxes, objects.padded_sizes, anchors)
-        found += check_part(part, dataset, objects, iou)
+        fits[part] = _anchor_report(dataset, objects, anchors)
+        found += check_part(part, dataset, objects, fits[part].iou)
         results = []
         for result in read_images(dataset):
             results.append(result)
@@ -148,14 +154,12 @@ def make_report(
     found += check_images(decoded)
     found.sort(key=lambda finding: SEVERITIES.index(finding.kind.severity))
     present = proposed = None
-    if "train" in parts:
-        train = parts["train"]
-        objects = trained_objects(train, min_side, max_side, stretch=stretch)
-        if len(objects.rows):
-            present = _anchor_report(train, objects, anchors)
-            if fit:
-                better = fit_anchors(objects.boxes, objects.padded_sizes, anchors)
-                proposed = _anchor_report(train, objects, better)
+    if "train" in fits and fits["train"].overall.objects:
+        present = fits["train"]
+        if fit:
+            objects = present.objects
+            better = fit_anchors(objects.boxes, objects.padded_sizes, anchors)
+            proposed = _anchor_report(parts["train"], objects, better)
     counts = {part: statistics(dataset) for part, dataset in parts.items()}
     return Report(parts, found, counts, present, proposed)
 
@@ -165,42 +169,34 @@ def _anchor_report(
 ) -> AnchorReport:
     iou = best_iou(objects.boxes, objects.padded_sizes, anchors)
     sizes, labels = size_classes(dataset.areas[objects.rows]), dataset.labels[objects.rows]
-    names = [category.name for category in dataset.categories]
+    labels_of = {category.name: label for label, category in enumerate(dataset.categories)}
+    classes = {name: anchor_fit(iou[labels == label]) for name, label in labels_of.items()}
+    present = [name for name, found in classes.items() if found.objects]
 
     def by_size(chosen: np.ndarray) -> dict[str, AnchorFit]:  # bool [t]
         return {name: anchor_fit(iou[chosen & (sizes == i)]) for i, name in enumerate(SIZE_NAMES)}
 
-    classes = {name: anchor_fit(iou[labels == label]) for label, name in enumerate(names)}
     return AnchorReport(
         anchors=anchors,
         objects=objects,
         iou=iou,
         overall=anchor_fit(iou),
         sizes=by_size(np.ones(len(iou), bool)),
-        classes={name: found for name, found in classes.items() if found.objects},
-        sizes_of_classes={
-            name: by_size(labels == label)
-            for label, name in enumerate(names)
-            if classes[name].objects
-        },
+        classes={name: classes[name] for name in present},
+        sizes_of_classes={name: by_size(labels == labels_of[name]) for name in present},
     )
 
 
-def _anchors_as_dict(report: AnchorReport) -> dict[str, Any]:
-    return {
-        "settings": anchor_settings(report.anchors),
-        "overall": dataclasses.asdict(report.overall),
-        "sizes": {name: dataclasses.asdict(found) for name, found in report.sizes.items()},
-        "classes": {
-            name: dataclasses.asdict(found)
-            | {
-                "sizes": {
-                    k: dataclasses.asdict(v) for k, v in report.sizes_of_classes[name].items()
-                }
-            }
-            for name, found in report.classes.items()
-        },
+def _anchors_as_dict(report: AnchorReport | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    classes = {
+        name: {**dataclasses.asdict(found), "sizes": report.sizes_of_classes[name]}
+        for name, found in report.classes.items()
     }
+    settings = {"settings": anchor_settings(report.anchors)}
+    numbers = {"overall": report.overall, "sizes": report.sizes, "classes": classes}
+    return msgspec.to_builtins(settings | numbers)
 
 
 def anchor_settings(anchors: AnchorSettings) -> list[str]:
@@ -226,12 +222,8 @@ def report_lines(report: Report) -> Iterator[str]:
     yield ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES)
 
 
-def _part_lines(part: str, numbers: dict[str, Any]) -> Iterator[str]:
-    yield (
-        f"{part}: {numbers['images']} images, {numbers['images_without_objects']} of them without "
-        f"objects; {numbers['objects']} objects of {len(numbers['classes'])} classes, "
-        f"{numbers['crowds']} crowd regions"
-    )
+def spreads(numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What varies in a part of the statistics, and from where to where it does, in words."""
     for key, text in (
         ("image_width", "image width"),
         ("image_height", "image height"),
@@ -239,10 +231,16 @@ def _part_lines(part: str, numbers: dict[str, Any]) -> Iterator[str]:
         ("box_side", "box side (root of its area)"),
         ("box_ratio", "box ratio (height / width)"),
     ):
-        spread = numbers[key]
-        yield (
-            f"  {text}: {spread['min']:.4g} to {spread['max']:.4g}, median {spread['median']:.4g}"
-        )
+        yield text, "{min:.4g} to {max:.4g}, median {median:.4g}".format(**numbers[key])
+
+
+def _part_lines(part: str, numbers: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{part}: {numbers['images']} images, {numbers['images_without_objects']} of them without "
+        f"objects; {numbers['objects']} objects of {len(numbers['classes'])} classes, "
+        f"{numbers['crowds']} crowd regions"
+    )
+    yield from (f"  {name}: {spread}" for name, spread in spreads(numbers))
     yield f"  the largest class has {numbers['imbalance']:.4g} times the objects of the smallest"
     classes = sorted(numbers["classes"], key=lambda entry: -entry["objects"])
     for entry in classes[:_LISTED]:
@@ -256,20 +254,11 @@ def _anchor_lines(present: AnchorReport, proposed: AnchorReport | None) -> Itera
         "fraction of the training objects that an anchor overlaps by 0.5, by 0.4; by 0.5 of the "
         f"{', '.join(SIZE_NAMES)} ones of a class:"
     )
-    worst = sorted(present.classes.items(), key=lambda pair: pair[1].positive)
-    rows: Sequence[tuple[str, AnchorFit]] = [
-        ("all", present.overall),
-        *present.sizes.items(),
-        *worst[:_LISTED],
-    ]
-    for name, found in rows:
-        if found.objects:
-            fractions = f"{percent(found.positive)}, {percent(found.near)}"
-            sizes = present.sizes_of_classes.get(name, {})
-            parts = "".join(
-                f"; {size} {percent(c.positive)}" for size, c in sizes.items() if c.objects
-            )
-            yield f"  {name}: {fractions} of {found.objects}, mean IoU {found.mean:.3f}{parts}"
+    for name, found, sizes in present.rows(_LISTED):
+        fractions = f"{percent(found.positive)}, {percent(found.near)}"
+        by_size = zip(SIZE_NAMES, sizes, strict=False)  # none but of a class
+        parts = "".join(f"; {n} {percent(f.positive)}" for n, f in by_size if f.objects)
+        yield f"  {name}: {fractions} of {found.objects}, mean IoU {found.mean:.3f}{parts}"
     if proposed is None:
         return
     if proposed.anchors == present.anchors:

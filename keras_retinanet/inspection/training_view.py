@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from keras_retinanet.geometry.anchor_settings import AnchorSettings
 from keras_retinanet.geometry.matching import IGNORED, PADDING, match_anchors
@@ -48,9 +48,7 @@ def draw_targets(
     matched = anchor_labels[0].numpy() >= 0
     matched_boxes = {tuple(box) for box in anchor_boxes[0].numpy()[matched]}
     scale = max(1, round(_LONGER_SIDE / max(image.shape[:2])))
-    drawn = Image.fromarray(image).resize(
-        (image.shape[1] * scale, image.shape[0] * scale), Image.Resampling.NEAREST
-    )
+    drawn = ImageOps.scale(Image.fromarray(image), scale, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(drawn)
     for anchor in anchors[matched]:
         pen.rectangle([float(edge) for edge in anchor * scale], outline=_BLUE)

@@ -138,12 +138,11 @@ def _detect_file(predictor: EncodedImagePredictor, index: int, image: ListedImag
     try:
         name, encoded = read_listed(image)
         size = read_header(str(image), encoded).upright_size
+        # Servers answer what is no image with no detections, which would hide the fault.
+        if (fault := decoding_fault(str(image), encoded)) is not None:
+            raise fault
     except DataError as error:
         return _unread(index, image, error)
-    # They answer what is no image with no detections, which would hide the fault.
-    fault = decoding_fault(str(image), encoded)
-    if fault is not None:
-        return _unread(index, image, fault)
     taken = for_servers(str(image), encoded)
     return Found(index, name, size, predictor.detect_encoded(taken, size))
 

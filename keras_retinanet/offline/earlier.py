@@ -34,10 +34,13 @@ def earlier_files(output: pathlib.Path) -> set[str]:
         return set()
     try:
         rows = msgspec.json.decode(file.read_bytes(), type=list[_Row])
-    except msgspec.MsgspecError as error:
-        raise _foreign(file) from error
+    except msgspec.MsgspecError:
+        rows = []
     if not rows or any(row.id != number for number, row in enumerate(rows, start=1)):
-        raise _foreign(file)
+        raise DataError(
+            f"{file} is no list of images of retinanet-predict, and would be replaced; move it or "
+            "name another --output_dir"
+        )
     return {IMAGES_FILE, *RESULT_FILES.values(), *(row.drawn for row in rows if row.drawn)}
 
 
@@ -49,10 +52,3 @@ def check_replaced(files: Iterable[pathlib.Path], own: set[str]) -> None:
                 f"{file} is there and no earlier call wrote it; move it or name another "
                 "--output_dir"
             )
-
-
-def _foreign(file: pathlib.Path) -> DataError:
-    return DataError(
-        f"{file} is no list of images of retinanet-predict, and would be replaced; move it or name "
-        "another --output_dir"
-    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from keras_retinanet.files import printable, write_atomically, write_json_rows
@@ -20,13 +21,13 @@ RESULT_FILES = {"coco": "detections.json", "parquet": "detections.parquet"}
 # Rows in a group of a Parquet file: large enough to be compressed well and skipped as a whole.
 _ROWS = 2**17
 
+IMAGE_COLUMNS = [("file_name", pa.string()), ("height", pa.int32()), ("width", pa.int32())]
+_EDGES = ("x_min", "y_min", "x_max", "y_max")
 _SCHEMA = pa.schema(
     [
         ("image_id", pa.int64()),
-        ("file_name", pa.string()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        *((name, pa.float32()) for name in ("x_min", "y_min", "x_max", "y_max", "score")),
+        *IMAGE_COLUMNS,
+        *((name, pa.float32()) for name in (*_EDGES, "score")),
         ("category_id", pa.int64()),
         ("category", pa.string()),
     ]
@@ -60,23 +61,15 @@ def write_coco(tables: Iterable[pa.Table], folder: pathlib.Path) -> None:
     """Writes detections.json, COCO results: boxes are x, y, width, height in pixels."""
 
     def rows() -> Iterator[dict[str, Any]]:
-        for table in tables:
-            columns = _columns(table)
-            boxes = columns["boxes"].astype(np.float64)
+        for table in map(_detection_table, tables):
+            boxes = np.stack(table.select(_EDGES).columns, axis=1).astype(np.float64)  # [D, 4]
             boxes[:, 2:] -= boxes[:, :2]
-            for image_id, category_id, box, score in zip(
-                columns["image_id"].tolist(),
-                columns["category_ids"].tolist(),
-                boxes.tolist(),
-                columns["scores"].tolist(),
-                strict=True,
-            ):
-                yield {
-                    "image_id": image_id,
-                    "category_id": category_id,
-                    "bbox": box,
-                    "score": score,
-                }
+            columns = {
+                name: table[name].to_numpy().tolist() for name in ("image_id", "category_id")
+            }
+            columns |= {"bbox": boxes.tolist(), "score": table["score"].to_numpy().tolist()}
+            for values in zip(*columns.values(), strict=True):
+                yield dict(zip(columns, values, strict=True))
 
     write_json_rows(folder / RESULT_FILES["coco"], rows())
 
@@ -104,33 +97,18 @@ WRITERS: dict[str, Callable[[Iterable[pa.Table], pathlib.Path], None]] = {
 }
 
 
-def _columns(table: pa.Table) -> dict[str, np.ndarray]:
-    """The D detections of all images of a part, end to end: boxes [D, 4], all else [D]."""
-    flat = {
-        name: table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        for name in ("boxes", "scores", "category_ids", "categories")
-    }
-    counts = [len(scores) for scores in table["scores"].to_pylist()]
-    index = np.repeat(np.arange(len(counts)), counts)
-    return {
-        **flat,
-        "boxes": flat["boxes"].reshape(-1, 4),
-        "index": index,
-        "image_id": table["id"].to_numpy()[index],
-    }
-
-
 def _detection_table(table: pa.Table) -> pa.Table:
-    columns = _columns(table)
-    images = table.select(["file_name", "height", "width"]).take(columns["index"])
+    """A row for each detection of the images of a part."""
+    scores = table["scores"].combine_chunks()
+    images = table.select(["id", "file_name", "height", "width"])
+    boxes = pc.list_flatten(table["boxes"]).to_numpy().reshape(-1, 4)
+    labels = (pc.list_flatten(table[name]) for name in ("category_ids", "categories"))
     return pa.Table.from_arrays(
         [
-            pa.array(columns["image_id"]),
-            *images.columns,
-            *(pa.array(side) for side in columns["boxes"].T),
-            pa.array(columns["scores"]),
-            pa.array(columns["category_ids"]),
-            pa.array(columns["categories"], pa.string()),
+            *images.take(pc.list_parent_indices(scores)).columns,
+            *map(pa.array, boxes.T),
+            pc.list_flatten(scores),
+            *labels,
         ],
         schema=_SCHEMA,
     )

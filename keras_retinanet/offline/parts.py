@@ -13,15 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from keras_retinanet.files import (
-    is_temporary,
-    remove,
-    temporary_path,
-    write_atomically,
-    write_json,
-)
+from keras_retinanet.files import is_temporary, remove, temporary_path, write_atomically, write_json
 from keras_retinanet.offline.detect import Found
 from keras_retinanet.offline.inputs import ListedImage
+from keras_retinanet.offline.outputs import IMAGE_COLUMNS
 
 # A kill costs at most this many images, and prepared ones that wait for others of their shape are
 # at most as many: 1.6 GB of 800 x 1344 pixels, were no two of one shape.
@@ -34,9 +29,7 @@ DRAW = "--draw"
 _SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
-        ("file_name", pa.string()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
+        *IMAGE_COLUMNS,
         ("error", pa.string()),
         ("boxes", pa.list_(pa.float32())),  # four to a detection
         ("scores", pa.list_(pa.float32())),
@@ -68,10 +61,8 @@ class Parts:
         self.output = output
         self.folder = output / ".parts"
         self._settings = {_IMAGES: _digest(images), **settings}
-        self.ranges = [
-            range(start, min(start + IMAGES_PER_PART, len(images)))
-            for start in range(0, len(images), IMAGES_PER_PART)
-        ]
+        starts = range(0, len(images), IMAGES_PER_PART)
+        self.ranges = [range(len(images))[start : start + IMAGES_PER_PART] for start in starts]
 
     def check(self) -> None:
         """Whether this job may begin or go on here.

@@ -6,18 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from keras_retinanet.serving.model_server import (
     NotFoundError,
@@ -35,34 +33,26 @@ _MAX_REQUESTS = 64  # at once, each in memory; more are told to come again (RESO
 class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, model: ServedModel) -> None:
         self._model = model
+        self._spec = {"name": model.name, "version": {"value": model.version}}
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
+        with _refused(context):
             self._require(request.model_spec)
             outputs = self._predict(request)
-        except RequestError as error:
-            _abort(context, error)
-        response = predict_pb2.PredictResponse()
-        response.model_spec.name = self._model.name
-        response.model_spec.version.value = self._model.version
-        response.model_spec.signature_name = request.model_spec.signature_name or "serving_default"
-        for name, value in outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-        return response
+        signature = request.model_spec.signature_name or "serving_default"
+        return predict_pb2.PredictResponse(
+            model_spec={**self._spec, "signature_name": signature},
+            outputs={name: tf.make_tensor_proto(value) for name, value in outputs.items()},
+        )
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
+        with _refused(context):
             self._require(request.model_spec)
             if list(request.metadata_field) != ["signature_def"]:
                 raise RequestError("metadata_field must be signature_def")
-        except RequestError as error:
-            _abort(context, error)
-        response = get_model_metadata_pb2.GetModelMetadataResponse()
-        response.model_spec.name = self._model.name
-        response.model_spec.version.value = self._model.version
-        definitions = get_model_metadata_pb2.SignatureDefMap()
-        for name, definition in self._model.signatures.items():
-            definitions.signature_def[name].CopyFrom(definition)
+        response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=self._spec)
+        signatures = self._model.signatures
+        definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=signatures)
         response.metadata["signature_def"].Pack(definitions)
         return response
 
@@ -107,10 +97,15 @@ def to_array(name: str, value: Any, info: Any) -> np.ndarray:
         raise RequestError(f"{name} is no tensor ({error})") from error
 
 
-def _abort(context: grpc.ServicerContext, error: RequestError) -> None:
-    is_missing = isinstance(error, NotFoundError)
-    code = grpc.StatusCode.NOT_FOUND if is_missing else grpc.StatusCode.INVALID_ARGUMENT
-    context.abort(code, str(error))  # raises
+@contextlib.contextmanager
+def _refused(context: grpc.ServicerContext) -> Iterator[None]:
+    """Inside, a RequestError ends the request, and the client gets its message."""
+    try:
+        yield
+    except RequestError as error:
+        is_missing = isinstance(error, NotFoundError)
+        code = grpc.StatusCode.NOT_FOUND if is_missing else grpc.StatusCode.INVALID_ARGUMENT
+        context.abort(code, str(error))  # raises
 
 
 class GrpcServer:

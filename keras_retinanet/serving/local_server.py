@@ -165,14 +165,12 @@ class TimedProtocol(H11Protocol):
     def _watch(self) -> None:
         """Begins to wait for the client, or goes on, or ends it."""
         is_here = self.transport.get_protocol() is self  # and no web socket by now
-        if is_here and (self._is_sending() or self.flow.write_paused):
+        is_sending = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        if is_here and (is_sending or self.flow.write_paused):
             if self._deadline is None:
                 self._deadline = self.loop.call_later(self.seconds, self.abort)
         else:
             self._stop()
-
-    def _is_sending(self) -> bool:
-        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def _stop(self) -> None:
         if self._deadline is not None:

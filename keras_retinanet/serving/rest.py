@@ -7,7 +7,7 @@ the metadata of the model. It has no batching and no authentication.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -44,8 +44,8 @@ def rest_app(model: ServedModel, hosts: Sequence[str]) -> ASGIApp:
         model: what answers.
         hosts: names beside those of this machine under which clients may come.
     """
-    handlers = {
-        HTTPException: _refuse,
+    handlers: dict[Any, Callable[[Request, Any], Response]] = {
+        HTTPException: lambda _, error: _error(error.status_code, error.detail),
         RequestError: lambda _, error: _error(400, error),
         NotFoundError: lambda _, error: _error(404, error),
         predict_api.OutputError: lambda _, error: _error(500, error),
@@ -90,11 +90,6 @@ def _version(digits: str | None) -> int | None:
     if len(digits) > _VERSION_DIGITS:
         raise RequestError(f"{digits[:_VERSION_DIGITS]}... is no version: it has too many digits")
     return int(digits)
-
-
-def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _error(error.status_code, error.detail)
 
 
 def _error(code: int, message: object) -> Response:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from keras_retinanet.errors import DataError
 from keras_retinanet.export.graph.decode_request import MAX_BYTES, image_or_blank
+from keras_retinanet.images.drawing import shrunk
 from keras_retinanet.images.faults import decoding_fault
 from keras_retinanet.images.header import read_header
-from keras_retinanet.images.pillow import is_for_pillow
+from keras_retinanet.images.pillow import check_pixels, is_for_pillow
 
 _MAX_PIXELS = MAX_BYTES // 3
 
@@ -45,10 +45,8 @@ class Upload:
 
         Of the pixels, not the file: a browser turns, tints and composites by rules of its own.
         """
-        image = Image.fromarray(self.pixels)
-        image.thumbnail((side, side))  # never enlarges
         file = io.BytesIO()
-        image.save(file, "JPEG", quality=90)
+        shrunk(self.pixels, side).save(file, "JPEG", quality=90)
         return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
@@ -79,12 +77,8 @@ def _fault(name: str, encoded: bytes) -> DataError:
         )
     try:
         header = read_header(name, encoded)
+        check_pixels(name, header.width, header.height, _MAX_PIXELS)
     except DataError as error:
         return error
-    if header.height * header.width > _MAX_PIXELS:
-        return DataError(
-            f"{name}: {header.width} x {header.height} pixels are too many, at most {_MAX_PIXELS} "
-            "are taken; shrink it"
-        )
     fault = decoding_fault(name, encoded)
     return fault or DataError(f"{name}: the image cannot be decoded; save it anew")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.datasets.builder import Classes
-from keras_retinanet.datasets.dataset import Category, DetectionDataset
+from keras_retinanet.datasets.dataset import EMPTY, Category, DetectionDataset
 from keras_retinanet.datasets.discovery.discover import Layout, discover
 from keras_retinanet.datasets.discovery.found import Found
 from keras_retinanet.datasets.formats.registry import FORMATS
@@ -18,6 +18,9 @@ from keras_retinanet.datasets.label_map import read_classes
 from keras_retinanet.errors import DataError
 
 Say = Callable[[str], None]
+
+# The index of a class that is not among those that are wanted.
+_OTHER = -1
 
 # The arrays of a data set that have a row for each image or annotation and may not be None.
 _OF_ROWS = (
@@ -214,25 +217,29 @@ def _with_occurring(datasets: Mapping[str, DetectionDataset]) -> dict[str, Detec
 
 
 def with_categories(dataset: DetectionDataset, categories: Sequence[Category]) -> DetectionDataset:
-    """The data set with these categories, told by their names; all that have objects are kept."""
+    """The data set with these categories, told by their names, and without objects of others.
+
+    Of classes that share an id, which only faulty data have, the first counts.
+    """
     if tuple(categories) == dataset.categories:
         return dataset
     index_of = {category.name: index for index, category in enumerate(categories)}
-    kept = {c.id: categories[index_of[c.name]].id for c in dataset.categories if c.name in index_of}
-    indices = np.array([index_of.get(c.name, -1) for c in dataset.categories], np.int32)
-    is_region = np.zeros(len(dataset.labels), bool)
+    by_id = {c.id: index_of.get(c.name, _OTHER) for c in reversed(dataset.categories)}
+    indices = np.array([by_id.get(i, _OTHER) for i in dataset.category_ids.tolist()], np.int64)
     if dataset.is_region is not None:  # of every class, and kept under the first
-        is_region = dataset.is_region
-    labels = np.where(dataset.labels < 0, dataset.labels, indices[dataset.labels])
-    ids = [kept.get(i, -1) for i in dataset.category_ids.tolist()]
-    return dataclasses.replace(
+        indices = np.where(dataset.is_region, 0, indices)
+    kept = {id_: categories[index].id for id_, index in by_id.items() if index != _OTHER}
+    result = dataclasses.replace(
         dataset,
         categories=tuple(categories),
-        labels=np.where(is_region, 0, labels).astype(np.int32),
-        category_ids=np.where(is_region, categories[0].id, np.array(ids, np.int64)),
+        # By ids, since an empty box has no label.
+        labels=np.where(dataset.labels < 0, EMPTY, indices).astype(np.int32),
+        category_ids=np.array([category.id for category in categories], np.int64)[indices],
         negatives=_renumbered(dataset.negatives, kept),
         not_exhaustive=_renumbered(dataset.not_exhaustive, kept),
     )
+    others = np.flatnonzero(indices == _OTHER)
+    return result.without_rows(others) if len(others) else result
 
 
 def _renumbered(
