@@ -40,8 +40,7 @@ def map_on_beam(
     try:
         pipeline.run().wait_until_finish()
     except Exception as error:  # each runner raises its own, the workers' traceback in it
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reasons = [line for line in lines if not line.startswith("File ")]
-        raise BeamError(
-            f"the pipeline failed: {(reasons or [type(error).__name__])[-1]}"
-        ) from error
+        lines = [line.strip() for line in str(error).splitlines()]
+        reasons = [line for line in lines if line and not line.startswith("File ")]
+        reason = reasons[-1] if reasons else type(error).__name__
+        raise BeamError(f"the pipeline failed: {reason}") from error

@@ -7,6 +7,7 @@ interpreter that is gone: the process would never end.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import threading
 import time
@@ -46,12 +47,9 @@ def called_by_pipeline(function: Callable[P, R]) -> Callable[P, R]:
 def until_the_end(values: Iterator[R]) -> Iterator[R]:
     """`values`, until the process ends."""
     step = called_by_pipeline(values.__next__)
-    while not _is_ending:
-        try:
-            value = step()
-        except StopIteration:
-            return
-        yield value
+    with contextlib.suppress(StopIteration):
+        while not _is_ending:
+            yield step()
 
 
 @atexit.register

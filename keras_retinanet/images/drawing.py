@@ -108,7 +108,11 @@ def draw_detections(
     frames = [_frame(box * scale, line, drawn) for box in boxes]
     pen = ImageDraw.Draw(drawn)
     for frame, label in reversed(list(zip(frames, labels.tolist(), strict=True))):
-        _draw_frame(pen, frame, line, class_color(label))
+        left, top, right, bottom = frame
+        color = class_color(label)
+        # With a hair line around it that sets it off from any background.
+        pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=ink_color(color))
+        pen.rectangle(frame, outline=color, width=line)
     taken: list[Rectangle] = []
     for i, (frame, label) in enumerate(zip(frames, labels.tolist(), strict=True)):
         text = (_printable(names[label], label), "" if scores is None else f" {scores[i]:.2f}")
@@ -239,13 +243,6 @@ def _frame(box: np.ndarray, line: int, drawn: Image.Image) -> Rectangle:
     right = min(max(right, left + line - 1), drawn.width - 1)
     bottom = min(max(bottom, top + line - 1), drawn.height - 1)
     return left, top, right, bottom
-
-
-def _draw_frame(pen: ImageDraw.ImageDraw, frame: Rectangle, line: int, color: Color) -> None:
-    """Draws a box's line, with a hair line around it that sets it off from any background."""
-    left, top, right, bottom = frame
-    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=ink_color(color))
-    pen.rectangle(frame, outline=color, width=line)
 
 
 def _draw_label(

@@ -305,7 +305,6 @@ def _orientation_of(exif: bytes) -> int:
         return 1
     (count,) = struct.unpack_from(order + "H", exif, directory)
     count = min(count, (len(exif) - 2 - directory) // 12)
-    starts = range(directory + 2, directory + 2 + 12 * count, 12)
-    entries = [struct.unpack_from(order + "HHIH", exif, start) for start in starts]
+    entries = struct.iter_unpack(order + "HHIHxx", exif[directory + 2 :][: 12 * count])
     value = max((value for *head, value in entries if head == [0x0112, 3, 1]), default=1)
     return value if 1 <= value <= 8 else 1

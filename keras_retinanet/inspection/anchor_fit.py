@@ -50,13 +50,11 @@ def trained_objects(
     sizes = dataset.sizes.reshape(-1, 2)
     resized = resized_sizes(sizes, min_side, max_side, stretch=stretch)
     padded_sizes = padded_size(resized).astype(np.int64)
-    image_of = dataset.image_of
     rows = np.flatnonzero((dataset.labels >= 0) & ~dataset.is_crowd)
-    images = image_of[rows]
+    images = dataset.image_of[rows]
     ratio = np.tile((resized / sizes)[images][:, ::-1], 2)
-    return TrainedObjects(
-        rows, dataset.boxes[rows].astype(np.float64) * ratio, padded_sizes[images]
-    )
+    boxes = dataset.boxes[rows].astype(np.float64) * ratio
+    return TrainedObjects(rows, boxes, padded_sizes[images])
 
 
 def best_iou(boxes: np.ndarray, padded_sizes: np.ndarray, anchors: AnchorSettings) -> np.ndarray:

@@ -273,7 +273,5 @@ def statistics(dataset: DetectionDataset) -> dict[str, Any]:
 
 def _spread(values: np.ndarray) -> dict[str, float]:
     """Least, median and greatest of some numbers [t]; zeros for none."""
-    if not len(values):
-        return {"min": 0.0, "median": 0.0, "max": 0.0}
-    low, middle, high = np.quantile(values, (0, 0.5, 1))
-    return {"min": float(low), "median": float(middle), "max": float(high)}
+    found = np.quantile(values, (0, 0.5, 1)) if len(values) else np.zeros(3)
+    return dict(zip(("min", "median", "max"), found.tolist(), strict=True))

@@ -38,18 +38,17 @@ def write_page(path: pathlib.Path, report: Report) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    parts = "".join(
-        [
-            _counts_table(report),
-            *(_statistics_table(part, numbers) for part, numbers in report.statistics.items()),
-            _plots(report),
-            _anchors_section(report),
-            *(_section(report, kind, found) for kind, found in report.kinds().items()),
-        ]
+    statistics = (_statistics_table(part, found) for part, found in report.statistics.items())
+    findings = (_section(report, kind, found) for kind, found in report.kinds().items())
+    text = string.Template(package_text(__package__, "report.html")).substitute(
+        counts=_counts_table(report),
+        statistics="".join(statistics),
+        plots=_plots(report),
+        anchors=_anchors_section(report),
+        findings="".join(findings),
     )
-    template = string.Template(package_text(__package__, "report.html"))
     with write_atomically(path) as temporary:
-        temporary.write_text(template.substitute(parts=parts), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -83,9 +82,7 @@ def _statistics_table(part: str, numbers: dict[str, Any]) -> str:
 def _anchors_section(report: Report) -> str:
     if report.anchors is None:
         return ""
-    text = (
-        "<h2>Anchors</h2><p>The fraction of the objects that an anchor overlaps by 0.5, by 0.4.</p>"
-    )
+    text = "<h2>Anchors</h2><p>What fraction of the objects an anchor overlaps by 0.5, by 0.4.</p>"
     text += _anchor_fit_table(report.anchors)
     if report.proposed is not None and report.proposed.anchors != report.anchors.anchors:
         settings = html.escape(" ".join(anchor_settings(report.proposed.anchors)))

@@ -194,9 +194,8 @@ def _anchors_as_dict(report: AnchorReport | None) -> dict[str, Any] | None:
         name: {**dataclasses.asdict(found), "sizes": report.sizes_of_classes[name]}
         for name, found in report.classes.items()
     }
-    settings = {"settings": anchor_settings(report.anchors)}
-    numbers = {"overall": report.overall, "sizes": report.sizes, "classes": classes}
-    return msgspec.to_builtins(settings | numbers)
+    fits = {"overall": report.overall, "sizes": report.sizes, "classes": classes}
+    return {"settings": anchor_settings(report.anchors), **msgspec.to_builtins(fits)}
 
 
 def anchor_settings(anchors: AnchorSettings) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -87,9 +87,8 @@ def _detect_in_batches(
         missing.remove(index)
         name = names.pop(index, str(images[index]))
         yield Found(index, name, size, detections)
-    yield from _faults(images, missing)
-    for part in left:
-        yield from _faults(images, part)
+    for absent in (missing, *left):
+        yield from _faults(images, absent)
 
 
 def _batches(
@@ -147,7 +146,7 @@ def _detect_file(predictor: EncodedImagePredictor, index: int, image: ListedImag
     return Found(index, name, size, predictor.detect_encoded(taken, size))
 
 
-def _faults(images: Sequence[ListedImage], indices: Sequence[int] | set[int]) -> Iterator[Found]:
+def _faults(images: Sequence[ListedImage], indices: Iterable[int]) -> Iterator[Found]:
     """What keeps images from being read that the pipeline left out.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -56,13 +57,11 @@ def run_parts(
     for number in numbers:
         done: list[Found] = []
         drawn: list[pathlib.Path] = []
-        for found in stream:
+        for found in itertools.islice(stream, len(parts.ranges[number])):
             if draw is not None and not found.error:
                 drawn.append(draw(found))
             done.append(found)
             yield 1
-            if len(done) == len(parts.ranges[number]):
-                break
         sync(drawn)  # before the part says that they are there
         write_part(parts.folder, number, done, predictor.categories)
 
@@ -73,24 +72,17 @@ def _load(source: PredictorSource) -> Predictor:
     return source.load()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Work:
-    """What a worker of a pipeline gets: a part of the job, and all that it needs for it."""
-
-    source: PredictorSource
-    folder: pathlib.Path
-    part: int
-    first: int
-    images: Sequence[ListedImage]
-
-    def run(self) -> None:
-        predictor = _load(self.source)
-        part = [range(len(self.images))]
-        found = [
-            dataclasses.replace(image, index=self.first + image.index)
-            for image in detect_listed(predictor, self.images, part, self.source.batch_size)
-        ]
-        write_part(self.folder, self.part, found, predictor.categories)
+def _do_part(
+    source: PredictorSource, folder: pathlib.Path, part: tuple[int, int, Sequence[ListedImage]]
+) -> None:
+    """What a worker does of a job: a part, by its number, the index of its first image, and all."""
+    number, first, images = part
+    predictor = _load(source)
+    found = [
+        dataclasses.replace(image, index=first + image.index)
+        for image in detect_listed(predictor, images, [range(len(images))], source.batch_size)
+    ]
+    write_part(folder, number, found, predictor.categories)
 
 
 def run_on_beam(
@@ -108,11 +100,10 @@ def run_on_beam(
         ImportError: if Beam is missing.
         BeamError: if the pipeline fails; the parts that were done stay done.
     """
-    work = [
-        _Work(source, parts.folder.absolute(), number, part.start, images[part.start : part.stop])
-        for number, part in ((number, parts.ranges[number]) for number in numbers)
-    ]
-    map_on_beam(_Work.run, work, options)
+    ranges = [(number, parts.ranges[number]) for number in numbers]
+    work = [(number, part.start, images[part.start : part.stop]) for number, part in ranges]
+    do_part = functools.partial(_do_part, source, parts.folder.absolute())
+    map_on_beam(do_part, work, options)
 
 
 def finish(parts: Parts, form: str, targets: Sequence[pathlib.Path]) -> Summary:

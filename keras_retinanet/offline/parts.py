@@ -60,6 +60,7 @@ class Parts:
     ) -> None:
         self.output = output
         self.folder = output / ".parts"
+        self._file = self.folder / "job.json"
         self._settings = {_IMAGES: _digest(images), **settings}
         starts = range(0, len(images), IMAGES_PER_PART)
         self.ranges = [range(len(images))[start : start + IMAGES_PER_PART] for start in starts]
@@ -111,10 +112,6 @@ class Parts:
         away = temporary_path(self.folder)
         os.replace(self.folder, away)  # at once: half a folder would be an unfinished job
         remove(away)
-
-    @property
-    def _file(self) -> pathlib.Path:
-        return self.folder / "job.json"
 
     def _begun(self) -> dict[str, Any]:
         """The settings of the job in the folder; empty if there is none that says so."""

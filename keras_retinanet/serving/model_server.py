@@ -135,14 +135,13 @@ def check_input(name: str, dtype: Any, shape: Sequence[int], info: Any) -> None:
     Raises:
         RequestError: naming it and what it must be.
     """
-    expected = tf.dtypes.as_dtype(info.dtype)
+    expected = tf.dtypes.as_dtype(info.dtype).name
     try:
-        found = tf.dtypes.as_dtype(dtype)
+        found = tf.dtypes.as_dtype(dtype).name
     except TypeError:
-        found = None
+        found = dtype
     if found != expected:
-        text = dtype if found is None else found.name
-        raise RequestError(f"{name} is of the type {text}; it must be {expected.name}")
+        raise RequestError(f"{name} is of the type {found}; it must be {expected}")
     wanted = tf.TensorShape(info.tensor_shape)
     if not wanted.is_compatible_with(shape):
         sizes = ", ".join("any" if size is None else str(size) for size in wanted)

@@ -80,8 +80,7 @@ class _Page:
                 self._slider, "value", lambda value: f"{value:.2f}"
             )
         self._message = ui.label().classes("text-negative text-weight-medium").props("role=alert")
-        self._busy = ui.row().classes("items-center busy")
-        with self._busy:
+        with ui.row().classes("items-center busy") as self._busy:
             ui.spinner()
             ui.label("looking for objects ...")
         with ui.element("div").classes("models"):
