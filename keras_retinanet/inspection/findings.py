@@ -128,6 +128,7 @@ def _describe(dataset: DetectionDataset, names: dict[int, str], row: int, image:
 
 
 def _fixed_while_reading(dataset: DetectionDataset) -> Iterator[tuple[Kind, np.ndarray]]:
+    """The rows [k] of boxes that reading cuts or passes over, and of those counted from 0."""
     corners = to_corners(dataset.annotated_xywh)
     sides = np.tile(dataset.sizes[dataset.image_of][:, ::-1], 2)
     is_empty = dataset.labels < 0
@@ -140,6 +141,7 @@ def _fixed_while_reading(dataset: DetectionDataset) -> Iterator[tuple[Kind, np.n
 def _odd_boxes(
     dataset: DetectionDataset, objects: TrainedObjects
 ) -> Iterator[tuple[Kind, np.ndarray]]:
+    """The rows [k] of boxes of hardly any size, and of those as large as their image."""
     sides = (objects.boxes[:, 2:] - objects.boxes[:, :2]).min(axis=1, initial=np.inf)
     yield Kind.TINY_BOX, _lowest(objects.rows, sides, TINY_SIDE)
     boxes = dataset.boxes[objects.rows].astype(np.float64)
@@ -149,7 +151,7 @@ def _odd_boxes(
 
 
 def _repeated_boxes(dataset: DetectionDataset) -> Iterator[tuple[Kind, np.ndarray]]:
-    """Boxes that lie where another one of their image does, to a tenth of a pixel."""
+    """The rows [k] of boxes that lie where another of their image does, to a tenth of a pixel."""
     image_of = dataset.image_of
     rows = np.flatnonzero((dataset.labels >= 0) & ~dataset.is_crowd)
     keys = np.round(dataset.annotated_xywh[rows] * 10)
