@@ -116,11 +116,13 @@ def _paths(word: str) -> list[str]:
         return [word]
     if not re.search(r"[*?[]", word):
         raise DataError(f"there is no file or folder {printable(word)}")
-    files, pattern = _files_below(_fixed_part(word)), word.split("/")
-    found = [path for path in files if _is_listed(path) and _matches(path.split("/"), pattern)]
+    # The folder that all paths of the pattern lie in, as far as it is spelled out.
+    folder = os.path.dirname(re.split(r"[*?[]", word, maxsplit=1)[0])
+    files, pattern = filter(_is_listed, _files_below(folder)), word.split("/")
+    found = sorted(path for path in files if _matches(path.split("/"), pattern))
     if not found:
         raise DataError(f"no image or TFRecord file is matched by {printable(word)}")
-    return sorted(found)
+    return found
 
 
 def _is_listed(path: str) -> bool:
@@ -143,11 +145,6 @@ def _files_below(folder: str) -> Iterator[str]:
         # A pattern without a folder is held against names without one.
         prefix = folder_path if folder else folder_path.removeprefix(".").removeprefix("/")
         yield from (os.path.join(prefix, name) for name in names)
-
-
-def _fixed_part(pattern: str) -> str:
-    """The folder that all paths of a pattern lie in, as far as it is spelled out."""
-    return os.path.dirname(re.split(r"[*?[]", pattern, maxsplit=1)[0])
 
 
 def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:

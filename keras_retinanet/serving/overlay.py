@@ -23,9 +23,7 @@ class ClassColors:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._indices: dict[str, int] = {}
-        for name in names:
-            self(name)
+        self._indices = {name: index for index, name in enumerate(dict.fromkeys(names))}
 
     def __call__(self, name: str) -> Color:
         return class_color(self._indices.setdefault(name, len(self._indices)))

@@ -57,8 +57,7 @@ class _Page:
     def __init__(self, models: Sequence[tuple[str, Predictor]], running: asyncio.Lock) -> None:
         self._running = running
         self._turn = 0  # uploads so far: what came before the last is not shown any more
-        names = [name for _, model in models for _, name in model.categories]
-        colors = ClassColors(names)
+        colors = ClassColors([name for _, model in models for _, name in model.categories])
         ui.add_css(package_text(__package__, "page.css"))
         ui.add_head_html(f"<script>{package_text(__package__, 'page.js')}</script>")
         upload = ui.upload(
