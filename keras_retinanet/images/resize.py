@@ -26,7 +26,7 @@ def resized_size(
         max_side / tf.reduce_max(size, axis=-1, keepdims=True),
     )
     resized = tf.fill(tf.shape(size), tf.cast(max_side, tf.float64)) if stretch else size * ratio
-    sides = resized * tf.cast(scale, tf.float64)
+    sides = resized * scale  # tf.cast would take the number through float32
     return tf.maximum(tf.cast(tf.round(sides) if rounds else sides, tf.int32), 1)
 
 
