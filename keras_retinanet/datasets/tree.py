@@ -7,6 +7,7 @@ import collections
 import functools
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
@@ -72,9 +73,17 @@ class Tree(abc.ABC):
     def files(self, *suffixes: str) -> Iterator[str]:
         """The paths of the files with one of these endings in small letters, sorted by folder."""
         for folder in sorted(self.folders):
-            for name in sorted(self.folders[folder]):
-                if name.lower().endswith(suffixes):
-                    yield posixpath.join(folder, name)
+            yield from self.files_in(folder, *suffixes)
+
+    def files_in(self, folder: str, *suffixes: str) -> tuple[str, ...]:
+        """Those of one folder, sorted; without endings all of it."""
+        names, ends = sorted(self.folders.get(folder, ())), suffixes or ""
+        return tuple(posixpath.join(folder, n) for n in names if n.lower().endswith(ends))
+
+    def images_below(self, folder: str) -> list[str]:
+        """The images in a folder and in all folders below it."""
+        folders = [path for path in sorted(self.stems) if f"{path}/".startswith(inside(folder))]
+        return [image for path in folders for image in self.files_in(path, *IMAGE_SUFFIXES)]
 
     @functools.cached_property
     def stems(self) -> dict[str, frozenset[str]]:
@@ -97,11 +106,15 @@ class Tree(abc.ABC):
     @functools.cached_property
     def top(self) -> str:
         """The folder that all images lie below; without images, that all files do."""
-        return common_folder(self.stems or self.folders)
+        return posixpath.commonpath(self.stems or self.folders or [""])
 
-    def part_of(self, path: str) -> str | None:
-        """The part that a path speaks of, see `part_words.part_of`."""
-        return part_of(path, self.top)
+    def part_of(self, *paths: str) -> str | None:
+        """The part that the first of these files and folders that names one speaks of.
+
+        See `part_words.part_of`.
+        """
+        ends = [f"{path}/" if path in self.all_folders else path for path in paths]
+        return next(filter(None, (part_of(end, self.top) for end in ends)), None)
 
 
 class FolderTree(Tree):
@@ -170,10 +183,23 @@ def folders_around(folder: str) -> Iterator[str]:
     yield ""
 
 
-def common_folder(folders: Sequence[str] | dict[str, frozenset[str]]) -> str:
-    """The deepest folder that all of these lie in, or are."""
-    return posixpath.commonpath(folders) if folders else ""
+def inside(folder: str) -> str:
+    """What the paths of all that lies below a folder begin with."""
+    return f"{folder}/" if folder else ""
 
+
+def stem_of(file: str) -> str:
+    """The name of a file without folders and ending."""
+    return posixpath.splitext(posixpath.basename(file))[0]
+
+
+def spread(names: Sequence[str], count: int) -> Sequence[str]:
+    """`count` of the names, evenly spread over all of them."""
+    return names[:: max(1, len(names) // count)][:count]
+
+
+# How many of the images that annotations name are looked for.
+_LOOKED_FOR = 50
 
 # Folders of images made from the annotated ones, whose files are named alike.
 _DERIVED = ("mask", "label", "segmentation", "depth", "disparity", "annotat", "panoptic")
@@ -190,7 +216,7 @@ def find_images(
 
     Args:
         tree: where to look.
-        names: those of some images, which may lead into subfolders.
+        names: those of images, which may lead into subfolders.
         near: the path of the annotations.
         are_stems: whether the names lack their endings.
 
@@ -198,15 +224,13 @@ def find_images(
         DataError: if two folders hold them and nothing tells which is meant.
     """
     counts: collections.Counter[str] = collections.Counter()
+    names = spread(names, _LOOKED_FOR)
     for name in names:
         folder, base = posixpath.split(posixpath.normpath(name))
         stem = base if are_stems else posixpath.splitext(base)[0]
         for path, stems in tree.stems.items():
-            if stem not in stems or not (are_stems or base in tree.folders[path]):
-                continue
-            if not folder:
-                counts[path] += 1
-            elif path == folder or path.endswith(f"/{folder}"):
+            is_named = stem in stems and (are_stems or base in tree.folders[path])
+            if is_named and f"/{path}".endswith(f"/{folder}".rstrip("/")):
                 counts[path.removesuffix(folder).rstrip("/")] += 1
     if not counts:
         return _found_upward(tree, names, near)
@@ -223,24 +247,19 @@ def find_images(
 
 def _found_upward(tree: Tree, names: Sequence[str], near: str) -> str | None:
     """The folder from which names such as "../images/1.jpg" are found."""
-    if not any(name.startswith("../") for name in names):
-        return None
-    folders = {posixpath.dirname(near), *tree.folders}
-    for folder in sorted(folders):
-        if any(posixpath.normpath(posixpath.join(folder, name)) in tree for name in names):
+    upward = [name for name in names if name.startswith("../")]
+    for folder in sorted({posixpath.dirname(near), *tree.folders}):
+        if any(posixpath.normpath(posixpath.join(folder, name)) in tree for name in upward):
             return folder
     return None
 
 
 def _rank(tree: Tree, path: str, near: str) -> tuple[bool, bool, bool, int]:
-    own, others = tree.part_of(near), tree.part_of(path)
-    last = posixpath.basename(path).lower()
-    beside = posixpath.basename(posixpath.dirname(near))
-    numbers = [[c for c in text if c.isdigit()] for text in (last, beside)]
-    is_near = common_folder([path, posixpath.dirname(near)])
+    last, beside = posixpath.basename(path).lower(), posixpath.dirname(near)
+    numbers = [re.sub(r"\D", "", text) for text in (last, posixpath.basename(beside))]
     return (
-        own != others,
+        tree.part_of(near) != tree.part_of(path),
         any(word in last for word in _DERIVED),
-        bool(numbers[0]) and numbers[0] != numbers[1],
-        -len(is_near),
+        numbers[0] not in ("", numbers[1]),
+        -len(posixpath.commonpath([path, beside])),
     )

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from keras_retinanet.datasets.builder import Classes
-from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.discovery.found import (
-    At,
     Found,
     Unused,
     class_list,
-    folder_needs,
-    image_needs,
-    spread,
+    found_with_images,
+    without_images,
 )
 from keras_retinanet.datasets.formats.coco import read_coco
 from keras_retinanet.datasets.formats.labelme import read_labelme
 from keras_retinanet.datasets.part_words import words_of
 from keras_retinanet.datasets.sniff import json_kind
-from keras_retinanet.datasets.tree import Tree, find_images
+from keras_retinanet.datasets.tree import Tree, find_images, spread, stem_of
 
 # JSON files that are looked into: all of a folder where there are few, else the first.
 _LOOKED_INTO = 40
-
-_NOT_DETECTION = "captions", "stuff", "panoptic", "keypoints"
 
 
 def detect_coco(tree: Tree) -> Iterator[Found | Unused]:
@@ -37,9 +30,9 @@ def detect_coco(tree: Tree) -> Iterator[Found | Unused]:
         kind, images = json_kind(tree, file)
         if kind in ("coco", "keypoints"):
             names = [name for record in images if (name := _image_name(record))]
-            folder = find_images(tree, names, file) if names else None
+            folder = find_images(tree, names, file)
             if folder is None:
-                yield Unused(file, f"COCO's, but none of its images ({_first(names)}) is there")
+                yield without_images(file, "COCO's", names)
             elif kind == "keypoints" or "stuff" in words_of(file):
                 spare.append(_coco(tree, file, folder, names))
             else:
@@ -62,59 +55,55 @@ def _image_name(record: dict[str, Any]) -> str:
     return name.replace("\\", "/") if isinstance(name, str) else ""
 
 
-def _first(names: list[str]) -> str:
-    return f"{names[0]}, and so on" if names else "without a file_name"
-
-
 def _coco(tree: Tree, file: str, folder: str, names: Sequence[str]) -> Found:
-    def read(at: At, _: Classes | None) -> DetectionDataset:
-        return read_coco(at(file), at(folder))
-
-    part = tree.part_of(file) or tree.part_of(f"{folder}/")
-    is_inside = not any(".." in name.split("/") for name in names)
-    needs = (file, image_needs(folder) if is_inside else "")
-    return Found("coco", part, file, folder, read, needs)
+    leads_out = any(".." in name.split("/") for name in names)
+    needs = (file, "") if leads_out else (file,)
+    return found_with_images(
+        tree, "coco", lambda json, images, _: read_coco(json, images), file, folder, needs
+    )
 
 
 def _json_files(tree: Tree) -> Iterator[str]:
     """The JSON files that are not called like images, as LabelMe's are: bounded in each folder."""
     for folder in sorted(tree.folders):
-        names = sorted(n for n in tree.folders[folder] if n.lower().endswith(".json"))
         stems = tree.stems.get(folder, frozenset())
-        others = [n for n in names if posixpath.splitext(n)[0] not in stems]
-        for name in spread(others, _LOOKED_INTO):
-            yield posixpath.join(folder, name)
+        others = [file for file in tree.files_in(folder, ".json") if stem_of(file) not in stems]
+        yield from spread(others, _LOOKED_INTO)
 
 
 def detect_labelme(tree: Tree) -> Iterator[Found | Unused]:
     """Folders of LabelMe's JSON files."""
     for folder in sorted(tree.folders):
-        files = folder_needs(tree, folder, ".json")
+        files = tree.files_in(folder, ".json")
         kinds = [json_kind(tree, file) for file in spread(files, 5)]
-        paths = [
-            str(image["imagePath"]).replace("\\", "/")
-            for kind, images in kinds
-            if kind == "labelme"
-            for image in images
-        ]
-        if not any(kind == "labelme" for kind, _ in kinds):
-            continue
-        images = find_images(tree, paths, files[0])
-        if images is None:
-            reason = f"LabelMe's, but none of its images ({_first(paths)}) is there"
-            yield Unused(folder or files[0], reason)
-        else:
-            yield labelme_part(tree, folder, images, files)
+        records = [record for kind, images in kinds if kind == "labelme" for record in images]
+        names = [str(record["imagePath"]).replace("\\", "/") for record in records]
+        if any(kind == "labelme" for kind, _ in kinds):
+            yield labelme_part(tree, "LabelMe's", folder, files, names)
 
 
-def labelme_part(tree: Tree, folder: str, images: str, files: tuple[str, ...]) -> Found:
-    """The annotations of LabelMe, JSON or XML, in one folder."""
-
-    def read(at: At, classes: Classes | None) -> DetectionDataset:
-        return read_labelme(at(folder), at(images), classes)
-
-    part = tree.part_of(f"{folder}/") or tree.part_of(f"{images}/")
-    names = class_list(tree, files[0])
+def labelme_part(
+    tree: Tree,
+    what: str,
+    folder: str,
+    files: Sequence[str],
+    names: Sequence[str],
+    *,
+    are_stems: bool = False,
+) -> Found | Unused:
+    """The annotations of LabelMe, JSON or XML, in one folder; `names` as `find_images` has them."""
+    images = find_images(tree, names, files[0], are_stems=are_stems)
+    if images is None:
+        return without_images(folder or files[0], what, names)
     # From the folder of "../images/1.jpg" on, the images lie anywhere.
-    needs = (*files, *([names] if names else []), "" if images == folder else image_needs(images))
-    return Found("labelme", part, folder, images, read, needs, names, is_complete=False)
+    needs = (*files, "") if images == folder else files
+    return found_with_images(
+        tree,
+        "labelme",
+        read_labelme,
+        folder,
+        images,
+        needs,
+        classes=class_list(tree, files[0]),
+        is_complete=False,
+    )

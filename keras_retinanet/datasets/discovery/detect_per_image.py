@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import posixpath
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from keras_retinanet.datasets.builder import Classes
 from keras_retinanet.datasets.dataset import DetectionDataset
@@ -12,24 +13,22 @@ from keras_retinanet.datasets.discovery.detect_json import labelme_part
 from keras_retinanet.datasets.discovery.found import (
     At,
     Found,
+    Reader,
     Unused,
     class_list,
-    folder_needs,
-    image_needs,
-    spread,
+    found_with_images,
+    without_images,
 )
 from keras_retinanet.datasets.formats.kitti import read_kitti
 from keras_retinanet.datasets.formats.open_images import read_oidv4
 from keras_retinanet.datasets.formats.voc import read_voc
 from keras_retinanet.datasets.parsing import read_text
 from keras_retinanet.datasets.sniff import text_kind, text_lines, xml_kind
-from keras_retinanet.datasets.tree import Tree, find_images
+from keras_retinanet.datasets.tree import Tree, find_images, spread, stem_of
 from keras_retinanet.errors import DataError
 
 # Files of a folder that are looked into, and how many must be of a kind until that is believed.
 _LOOKED_INTO, _ENOUGH = 40, 5
-
-_Read = Callable[[str, str, Classes | None], DetectionDataset]
 
 
 def detect_voc(tree: Tree) -> Iterator[Found | Unused]:
@@ -38,39 +37,35 @@ def detect_voc(tree: Tree) -> Iterator[Found | Unused]:
         if "cvat" in kinds:
             yield Unused(folder, "CVAT's own XML; export it as COCO or Pascal VOC")
         elif "voc" in kinds or (kinds == {"annotation"}):
-            yield from _per_image(tree, "voc", folder, (".xml",), read_voc)
+            yield from _per_image(tree, "voc", folder, ".xml", read_voc)
 
 
 def detect_labelme_xml(tree: Tree) -> Iterator[Found | Unused]:
     """Folders of the XML files of LabelMe's web tool."""
     for folder, kinds in _xml_folders(tree):
         if "labelme_xml" in kinds and "voc" not in kinds:
-            files = folder_needs(tree, folder, ".xml")
-            images = find_images(tree, _stems(files), files[0], are_stems=True)
-            if images is None:
-                yield Unused(folder, _no_images("LabelMe's XML", files))
-            else:
-                yield labelme_part(tree, folder, images, files)
+            files = tree.files_in(folder, ".xml")
+            stems = list(map(stem_of, files))
+            yield labelme_part(tree, "LabelMe's XML", folder, files, stems, are_stems=True)
 
 
 def detect_kitti(tree: Tree) -> Iterator[Found | Unused]:
     """Folders of text files whose lines have KITTI's columns; parts as VOC's."""
     for folder in text_folders(tree, "kitti"):
-        yield from _per_image(tree, "kitti", folder, (".txt",), read_kitti)
+        yield from _per_image(tree, "kitti", folder, ".txt", read_kitti)
 
 
 def detect_oidv4(tree: Tree) -> Iterator[Found | Unused]:
     """The folders Label of OIDv4's toolkit: lines of a name and corners."""
     for folder in text_folders(tree, "oidv4"):
-        yield from _per_image(tree, "oidv4", folder, (".txt",), read_oidv4)
+        yield from _per_image(tree, "oidv4", folder, ".txt", read_oidv4)
 
 
 def text_folders(tree: Tree, kind: str) -> Iterator[str]:
     """The folders with text files of one kind that are called like images somewhere."""
     for folder in sorted(tree.folders):
-        for file in spread(folder_needs(tree, folder, ".txt"), 5 * _LOOKED_INTO):
-            stem = posixpath.splitext(posixpath.basename(file))[0]
-            if any(stem in stems for stems in tree.stems.values()):
+        for file in spread(tree.files_in(folder, ".txt"), 5 * _LOOKED_INTO):
+            if any(stem_of(file) in stems for stems in tree.stems.values()):
                 found = text_kind(text_lines(tree.head(file)))
                 if found == kind:
                     yield folder
@@ -81,7 +76,7 @@ def text_folders(tree: Tree, kind: str) -> Iterator[str]:
 def _xml_folders(tree: Tree) -> Iterator[tuple[str, set[str]]]:
     for folder in sorted(tree.folders):
         kinds: list[str] = []
-        for file in spread(folder_needs(tree, folder, ".xml"), _LOOKED_INTO):
+        for file in spread(tree.files_in(folder, ".xml"), _LOOKED_INTO):
             kinds.append(xml_kind(tree.head(file)))
             if max(map(kinds.count, ("voc", "labelme_xml"))) >= _ENOUGH:
                 break
@@ -90,36 +85,40 @@ def _xml_folders(tree: Tree) -> Iterator[tuple[str, set[str]]]:
 
 
 def _per_image(
-    tree: Tree, form: str, folder: str, suffixes: tuple[str, ...], reader: _Read
+    tree: Tree, form: str, folder: str, suffix: str, reader: Reader
 ) -> Iterator[Found | Unused]:
     """The parts of a folder of annotations: those of its lists, or one that its path names."""
-    files = folder_needs(tree, folder, *suffixes)
-    images = find_images(tree, _stems(files), files[0], are_stems=True)
+    files = tree.files_in(folder, suffix)
+    stems = list(map(stem_of, files))
+    images = find_images(tree, stems, files[0], are_stems=True)
     if images is None:
-        yield Unused(folder or files[0], _no_images(form, files))
+        yield without_images(folder or files[0], form, stems)
         return
-    stems = frozenset(posixpath.splitext(posixpath.basename(file))[0] for file in files)
-    lists = tuple(_lists(tree, folder, stems))
     names = class_list(tree, files[0])
-    needs = (*files, *([names] if names else []), image_needs(images))
-
-    for file in lists or (None,):
-        if file is None:
-            part = tree.part_of(f"{folder}/") or tree.part_of(f"{images}/")
-        else:
-            part = tree.part_of(posixpath.basename(file))
-        read = _reader(form, folder, images, file, reader)
-        own = needs if file is None else (file, *needs)
-        path = file or folder
-        yield Found(form, part, path, images, read, own, names, is_complete=False)
+    whole = found_with_images(
+        tree, form, reader, folder, images, files, classes=names, is_complete=False
+    )
+    lists = list(_lists(tree, folder, frozenset(stems)))
+    yield from (_part_of_list(tree, whole, file, reader) for file in lists)
+    if not lists:
+        yield whole
 
 
-def _stems(files: Sequence[str]) -> list[str]:
-    return [posixpath.splitext(posixpath.basename(file))[0] for file in spread(files, 30)]
+def _part_of_list(tree: Tree, whole: Found, file: str, reader: Reader) -> Found:
+    """The annotations of a folder that a list names."""
+    root, last = posixpath.split(whole.annotations)
+    main = posixpath.join(root, "ImageSets/Main")
+    is_vocs = whole.format == "voc" and last == "Annotations" and posixpath.dirname(file) == main
 
+    def read(at: At, classes: Classes | None) -> DetectionDataset:
+        if is_vocs:  # VOC's reader knows its own lists
+            return reader(at(file), at(whole.images or ""), classes)
+        return _listed(whole.read(at, classes), at(file))
 
-def _no_images(form: str, files: Sequence[str]) -> str:
-    return f"{form}, but no image is called like {posixpath.basename(files[0])}"
+    needs = (file, *whole.needs)
+    return dataclasses.replace(
+        whole, part=tree.part_of(file), annotations=file, read=read, needs=needs
+    )
 
 
 def _lists(tree: Tree, folder: str, known: frozenset[str]) -> Iterator[str]:
@@ -137,7 +136,7 @@ def _lists(tree: Tree, folder: str, known: frozenset[str]) -> Iterator[str]:
     for other in dict.fromkeys(f.rstrip("/") for f in folders if f != folder):
         files = [
             file
-            for file in folder_needs(tree, other, ".txt")
+            for file in tree.files_in(other, ".txt")
             if tree.part_of(posixpath.basename(file)) and _names_some(tree, file, known)
         ]
         if files:
@@ -154,27 +153,6 @@ def _stem_of(line: str, known: Collection[str]) -> str:
     """The image that a line of a list names, without folder and, where it has one, ending."""
     base = posixpath.basename(line.strip().replace("\\", "/"))
     return base if base in known else posixpath.splitext(base)[0]
-
-
-def _reader(
-    form: str, folder: str, images: str, file: str | None, read: _Read
-) -> Callable[[At, Classes | None], DetectionDataset]:
-    """Reads the annotations of a folder, those alone that a list names if there is one."""
-    is_vocs = form == "voc" and file is not None and _is_main_list(file, folder)
-
-    def read_part(at: At, classes: Classes | None) -> DetectionDataset:
-        if file is None or is_vocs:  # VOC's reader knows its own lists
-            return read(at(file if file is not None else folder), at(images), classes)
-        return _listed(read(at(folder), at(images), classes), at(file))
-
-    return read_part
-
-
-def _is_main_list(file: str, folder: str) -> bool:
-    root = posixpath.dirname(folder)
-    return folder == posixpath.join(root, "Annotations") and posixpath.dirname(
-        file
-    ) == posixpath.join(root, "ImageSets/Main")
 
 
 def _listed(dataset: DetectionDataset, file: str) -> DetectionDataset:

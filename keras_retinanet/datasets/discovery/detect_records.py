@@ -13,6 +13,7 @@ from keras_retinanet.datasets.builder import Classes
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.discovery.found import At, Found, Unused, nearest
 from keras_retinanet.datasets.formats.tfrecord import is_record, read_tfrecord
+from keras_retinanet.datasets.part_words import part_of
 from keras_retinanet.datasets.tree import Tree
 
 # A record is looked into up to here; its boxes may stand behind its image.
@@ -50,22 +51,16 @@ def _first_record(tree: Tree, file: str) -> bytes:
 
 
 def _tfrecord(tree: Tree, folder: str, start: str, end: str, files: list[str]) -> Found:
-    source = files[0]
-    if len(files) > 1:
-        source = posixpath.join(folder, f"{start}*{end}")
-    lists = list(tree.files(".pbtxt"))
-    names = nearest(tree, lists, files[0])
+    many = len(files) > 1
+    names = nearest(tree, list(tree.files(".pbtxt")), files[0])
 
     def read(at: At, classes: Classes | None) -> DetectionDataset:
-        if len(files) == 1:
-            return read_tfrecord(at(source), classes)
-        pattern = posixpath.join(
-            glob.escape(at(folder)), f"{glob.escape(start)}*{glob.escape(end)}"
-        )
-        return read_tfrecord(pattern, classes)
+        first, last = glob.escape(posixpath.join(at(folder), start)), glob.escape(end)
+        return read_tfrecord(f"{first}*{last}" if many else at(files[0]), classes)
 
-    needs = (*files, *([names] if names else []))
-    return Found("tfrecord", tree.part_of(files[0]), source, None, read, needs, classes=names)
+    source = posixpath.join(folder, f"{start}*{end}") if many else files[0]
+    part = tree.part_of(files[0])
+    return Found("tfrecord", part, source, None, read, tuple(files), classes=names)
 
 
 def detect_tfds(tree: Tree) -> Iterator[Found | Unused]:
@@ -79,9 +74,9 @@ def detect_tfds(tree: Tree) -> Iterator[Found | Unused]:
         except (ValueError, KeyError, TypeError):
             continue
         # As retinanet-convert writes the parts of a data set: each its own "train".
-        own = tree.part_of(f"{folder}/") if splits == ["train"] else None
+        own = tree.part_of(folder) if splits == ["train"] else None
         for split in splits:
-            yield _tfds(tree, folder, split, own or tree.part_of(f"{split}/"))
+            yield _tfds(tree, folder, split, own or part_of(split))
 
 
 def _tfds(tree: Tree, folder: str, split: str, part: str | None) -> Found:
@@ -90,5 +85,4 @@ def _tfds(tree: Tree, folder: str, split: str, part: str | None) -> Found:
 
         return read_tfds(at(folder), split)
 
-    needs = tuple(posixpath.join(folder, name) for name in sorted(tree.folders[folder]))
-    return Found("tfds", part, f"{folder}: {split}", None, read, needs)
+    return Found("tfds", part, f"{folder}: {split}", None, read, tree.files_in(folder))

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import csv
+import functools
+import itertools
 import posixpath
 from collections.abc import Iterator, Sequence
 
-from keras_retinanet.datasets.builder import Classes
-from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.discovery.found import (
-    At,
     Found,
     Unused,
     class_list,
-    image_needs,
+    found_with_images,
     nearest,
-    spread,
+    without_images,
 )
 from keras_retinanet.datasets.formats.csv import columns_of, read_csv
 from keras_retinanet.datasets.formats.open_images import LABEL_FILES, read_open_images
 from keras_retinanet.datasets.parsing import finite_numbers
 from keras_retinanet.datasets.sniff import text_lines
-from keras_retinanet.datasets.tree import Tree, find_images
+from keras_retinanet.datasets.tree import Tree, find_images, spread
 from keras_retinanet.images.header import IMAGE_SUFFIXES
 
 _LOOKED_INTO = 1000
@@ -40,42 +39,31 @@ def detect_open_images(tree: Tree) -> Iterator[Found | Unused]:
             ids = [row[column] for row in rows[1:] if len(row) > column]
             folder = _folder_of_ids(tree, file, ids)
             if folder is None:
-                yield Unused(file, "Open Images' boxes, but none of its images is there")
+                yield without_images(file, "Open Images' boxes", ids)
             else:
                 listed = nearest(tree, names, file) or class_list(tree, file)
                 yield _open_images(tree, file, folder, listed)
 
 
 def _open_images(tree: Tree, file: str, folder: str, names: str | None) -> Found:
-    def read(at: At, classes: Classes | None) -> DetectionDataset:
-        return read_open_images(at(file), at(folder), classes, skip_missing=True)
-
-    base = posixpath.dirname(file)
-    known = [posixpath.join(base, n) for n in sorted(tree.folders[base]) if _is_label_file(n)]
-    needs = (file, *known, *([names] if names else []), image_needs(folder))
-    part = tree.part_of(file) or tree.part_of(f"{folder}/")
-    return Found("open_images", part, file, folder, read, needs, classes=names)
-
-
-def _is_label_file(name: str) -> bool:
-    return any(label in name for label in LABEL_FILES)
+    beside = tree.files_in(posixpath.dirname(file))
+    known = [file for file in beside if any(label in file for label in LABEL_FILES)]
+    reader = functools.partial(read_open_images, skip_missing=True)
+    return found_with_images(
+        tree, "open_images", reader, file, folder, (file, *known), classes=names
+    )
 
 
 def _folder_of_ids(tree: Tree, file: str, ids: Sequence[str]) -> str | None:
     """The folder of the images; where a table lists far more than are there, asked from there."""
-    folder = find_images(tree, list(dict.fromkeys(ids))[:30], file, are_stems=True)
+    folder = find_images(tree, list(dict.fromkeys(ids)), file, are_stems=True)
     if folder is not None or not tree.stems:
         return folder
     wanted = {stem for stems in tree.stems.values() for stem in spread(sorted(stems), 1000)}
-    found: list[str] = []
     with tree.open(file) as stream:
-        for line in stream:
-            name = line.split(b",", 1)[0].decode("utf-8", "replace")
-            if name in wanted and name not in found:
-                found.append(name)
-                if len(found) == 30:
-                    break
-    return find_images(tree, found, file, are_stems=True) if found else None
+        names = (line.split(b",", 1)[0].decode("utf-8", "replace") for line in stream)
+        there = (name for name, _ in itertools.groupby(names) if name in wanted)
+        return find_images(tree, list(itertools.islice(there, 30)), file, are_stems=True)
 
 
 def _is_description(tree: Tree, file: str) -> bool:
@@ -92,22 +80,12 @@ def detect_csv(tree: Tree) -> Iterator[Found | Unused]:
             continue
         body, column = (rows, 0) if columns is None else (rows[1:], columns[0])
         names = [row[column].strip().replace("\\", "/") for row in body if len(row) > column]
-        folder = find_images(tree, spread(list(dict.fromkeys(names)), 30), file)
+        folder = find_images(tree, list(dict.fromkeys(names)), file)
         if folder is None:
-            first = f" ({names[0]}, and so on)" if names else ""
-            yield Unused(file, f"CSV of boxes, but none of its images{first} is there")
+            yield without_images(file, "CSV of boxes", names)
         else:
-            yield _csv(tree, file, folder)
-
-
-def _csv(tree: Tree, file: str, folder: str) -> Found:
-    def read(at: At, classes: Classes | None) -> DetectionDataset:
-        return read_csv(at(file), at(folder), classes)
-
-    part = tree.part_of(file) or tree.part_of(f"{folder}/")
-    names = class_list(tree, file)
-    needs = (file, *([names] if names else []), image_needs(folder))
-    return Found("csv", part, file, folder, read, needs, classes=names)
+            classes = class_list(tree, file)
+            yield found_with_images(tree, "csv", read_csv, file, folder, (file,), classes=classes)
 
 
 def _is_plain(row: Sequence[str]) -> bool:

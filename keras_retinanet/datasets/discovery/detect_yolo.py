@@ -12,14 +12,7 @@ from typing import Any
 from keras_retinanet.datasets.builder import Classes
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.discovery.detect_per_image import text_folders
-from keras_retinanet.datasets.discovery.found import (
-    At,
-    Found,
-    Unused,
-    folder_needs,
-    nearest,
-    spread,
-)
+from keras_retinanet.datasets.discovery.found import At, Found, Unused, nearest
 from keras_retinanet.datasets.formats.yolo import (
     label_file,
     parse_yolo,
@@ -29,7 +22,7 @@ from keras_retinanet.datasets.formats.yolo import (
 from keras_retinanet.datasets.parsing import UNREAD_SUFFIXES, read_text
 from keras_retinanet.datasets.part_words import part_of, words_of
 from keras_retinanet.datasets.sniff import text_kind, text_lines
-from keras_retinanet.datasets.tree import Tree, find_images, folders_around
+from keras_retinanet.datasets.tree import Tree, find_images, folders_around, stem_of
 from keras_retinanet.images.header import IMAGE_SUFFIXES
 
 # A description or a list of classes is no larger; a list of images may be.
@@ -45,16 +38,9 @@ _KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 def detect_yolo(tree: Tree) -> Iterator[Found | Unused]:
     """What lists images for YOLO, most explicit first; folders of labels where nothing does."""
     for detect in (_by_yaml, _by_darknet, _by_lists, _by_folders):
-        unused = []
-        is_any = False
-        for found in detect(tree):
-            if isinstance(found, Found):
-                is_any = True
-                yield found
-            else:
-                unused.append(found)
-        if is_any:
-            yield from unused
+        reports = list(detect(tree))
+        if any(isinstance(report, Found) for report in reports):
+            yield from reports
             return
 
 
@@ -72,7 +58,7 @@ def _by_yaml(tree: Tree) -> Iterator[Found | Unused]:
             else:
                 yield Unused(f"{file}: {key}", "none of its images is there")
         # As retinanet-convert writes the parts of a data set: each its own data.yaml of "train".
-        own = tree.part_of(posixpath.dirname(file) + "/")
+        own = tree.part_of(posixpath.dirname(file))
         if list(parts) == ["train"] and own is not None:
             parts = {own: parts["train"]}
         for part, images in parts.items():
@@ -86,22 +72,17 @@ def _images_of(tree: Tree, near: str, entries: object, root: str) -> list[str]:
         path = _resolve(tree, near, posixpath.join(root, str(entry)))
         if path is None:
             path = _resolve(tree, near, str(entry))
-        if path is not None and path in tree:
-            images += _listed_images(tree, path)
-        elif path is not None:
-            images += _images_below(tree, path)
+        images += _images_at(tree, path)
     return images
 
 
-def _images_below(tree: Tree, folder: str) -> list[str]:
-    inside = f"{folder}/" if folder else ""
-    return [
-        posixpath.join(path, name)
-        for path in sorted(tree.stems)
-        if path == folder or path.startswith(inside)
-        for name in sorted(tree.folders[path])
-        if name.lower().endswith(IMAGE_SUFFIXES)
-    ]
+def _images_at(tree: Tree, path: str | None) -> list[str]:
+    """The images that a file lists, or that lie below a folder."""
+    if path is None or path not in tree:
+        return [] if path is None else tree.images_below(path)
+    lines = text_lines(tree.head(path, _LARGEST_LIST))
+    listed = [_resolve(tree, path, line) for line in lines]
+    return [image for image in listed if image is not None and image in tree]
 
 
 def _resolve(tree: Tree, near: str, path: str) -> str | None:
@@ -115,19 +96,13 @@ def _resolve(tree: Tree, near: str, path: str) -> str | None:
     for start in range(max(1, len(words))):
         tail = words[start:]
         # Of "../valid/images" the folder images alone may be that of another part.
-        if part_of("/".join(words[:start]) + "/") and not part_of("/".join(tail) + "/"):
+        if part_of("/".join(words[:start])) and not part_of("/".join(tail)):
             return None
         for folder in folders_around(base):
             found = posixpath.join(folder, *tail)
             if found in tree.all_folders or found in tree:
                 return found
     return None
-
-
-def _listed_images(tree: Tree, file: str) -> list[str]:
-    lines = text_lines(tree.head(file, _LARGEST_LIST))
-    paths = [_resolve(tree, file, line) for line in lines]
-    return [path for path in paths if path is not None and path in tree]
 
 
 def _by_darknet(tree: Tree) -> Iterator[Found | Unused]:
@@ -137,11 +112,11 @@ def _by_darknet(tree: Tree) -> Iterator[Found | Unused]:
         pairs = dict(re.findall(r"(?m)^\s*(\w+)\s*=\s*(.+?)\s*$", text))
         if not {"names", "train"} & set(pairs):
             continue
-        names = _resolve(tree, file, pairs["names"]) if "names" in pairs else None
+        paths = {key: _resolve(tree, file, value) for key, value in pairs.items()}
+        names = paths.get("names")
         for key, part in _KEYS.items():
-            path = _resolve(tree, file, pairs[key]) if key in pairs else None
-            images = _listed_images(tree, path) if path is not None and path in tree else []
-            if images:
+            path = paths.get(key)
+            if images := _images_at(tree, path):
                 classes = {"names": _names_in(tree, names) if names else _names_near(tree, file)}
                 needs = (file, path or "", *([names] if names else []))
                 listed = _pairs(tree, images)
@@ -158,8 +133,7 @@ def _by_lists(tree: Tree) -> Iterator[Found | Unused]:
         if part_of(posixpath.basename(file)) is None:
             continue
         if text_kind(text_lines(tree.head(file))) == "images":
-            images = _listed_images(tree, file)
-            pairs = _pairs(tree, images)
+            pairs = _pairs(tree, _images_at(tree, file))
             if any(label in tree for _, label in pairs):
                 content = {"names": _names_near(tree, file)}
                 yield _yolo(tree, tree.part_of(file), file, pairs, content, (file,))
@@ -168,25 +142,19 @@ def _by_lists(tree: Tree) -> Iterator[Found | Unused]:
 def _by_folders(tree: Tree) -> Iterator[Found | Unused]:
     """By folders of labels, the images beside them, in images/ for labels/, or called alike."""
     for folder in text_folders(tree, "yolo"):
-        files = folder_needs(tree, folder, ".txt")
+        files = tree.files_in(folder, ".txt")
         paths = [path for path in tree.stems if folder in (path, _label_folder(path))]
         if not paths:
-            stems = [posixpath.splitext(posixpath.basename(file))[0] for file in spread(files, 30)]
-            path = find_images(tree, stems, files[0], are_stems=True)
+            path = find_images(tree, list(map(stem_of, files)), files[0], are_stems=True)
             paths = [] if path is None else [path]
         for path in paths:
             content = {"names": _names_near(tree, posixpath.join(folder, "classes.txt"))}
             pairs = [
-                (image, posixpath.join(folder, f"{_stem(image)}.txt"))
-                for image in _images_below(tree, path)
-                if posixpath.dirname(image) == path
+                (image, posixpath.join(folder, f"{stem_of(image)}.txt"))
+                for image in tree.files_in(path, *IMAGE_SUFFIXES)
             ]
-            part = tree.part_of(f"{folder}/") or tree.part_of(f"{path}/")
+            part = tree.part_of(folder, path)
             yield _yolo(tree, part, folder, pairs, content, (), is_complete=False)
-
-
-def _stem(file: str) -> str:
-    return posixpath.splitext(posixpath.basename(file))[0]
 
 
 def _pairs(tree: Tree, images: Sequence[str]) -> list[tuple[str, str]]:
@@ -253,10 +221,7 @@ def _yolo(
     folder = posixpath.commonpath([posixpath.dirname(image) for image, _ in pairs])
     if not labels:
         return Unused(folder or source, "images without labels")
-    remark = (
-        "" if content["names"] else "no list of classes is there: they are called by their numbers"
-    )
-
+    unnamed = "no list of classes is there: they are called by their numbers"
     others = _others(tree, pairs)
 
     def read(at: At, _: Classes | None) -> DetectionDataset:
@@ -265,37 +230,34 @@ def _yolo(
         more = [pathlib.Path(at(file)) for file in others]
         return read_yolo_images(at(source), {**content, "names": names}, paths, more)
 
-    images = tuple(image for image, _ in pairs)
+    images = (image for image, _ in pairs)
+    texts = (file for file in others if file.endswith(".txt"))
     return Found(
         "yolo",
         part,
         source,
         folder,
         read,
-        (*needs, *images, *labels, *(file for file in others if file.endswith(".txt"))),
+        (*needs, *images, *labels, *texts),
         is_complete=is_complete,
-        remark=remark,
+        remark="" if content["names"] else unnamed,
     )
 
 
 def _others(tree: Tree, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """What would be passed over in folders that are taken whole, not by a list of images."""
     images, labels = (set(files) for files in zip(*pairs, strict=True))
-    paths = {posixpath.dirname(image) for image in images}
-    if {image for path in paths for image in _images_below(tree, path)} - images:
+    paths = sorted({posixpath.dirname(image) for image in images})
+    if not images.issuperset(image for path in paths for image in tree.images_below(path)):
         return []
-    others = [file for path in sorted(paths) for file in folder_needs(tree, path, *UNREAD_SUFFIXES)]
+    others = [file for path in paths for file in tree.files_in(path, *UNREAD_SUFFIXES)]
     for path in sorted({posixpath.dirname(label) for label in labels}):
-        others += [file for file in folder_needs(tree, path, ".txt") if file not in labels]
+        others += [file for file in tree.files_in(path, ".txt") if file not in labels]
     return others
 
 
 def _numbers(labels: Sequence[str]) -> list[str]:
     """Names for classes that only have numbers, up to the largest that occurs."""
-    largest = 0
-    for file in labels:
-        for line in read_text(file, "a YOLO label file").splitlines():
-            word = line.split()[0] if line.strip() else ""
-            if re.fullmatch(r"[0-9]{1,6}", word):
-                largest = max(largest, int(word))
-    return [str(number) for number in range(largest + 1)]
+    texts = (read_text(file, "a YOLO label file") for file in labels)
+    words = (word for text in texts for word in re.findall(r"(?m)^\s*([0-9]{1,6})(?!\S)", text))
+    return [str(number) for number in range(max(map(int, words), default=0) + 1)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from keras_retinanet.datasets.discovery.archive import ZipTree
 from keras_retinanet.datasets.discovery.detect_json import detect_coco, detect_labelme
@@ -20,7 +21,7 @@ from keras_retinanet.datasets.discovery.detect_tables import detect_csv, detect_
 from keras_retinanet.datasets.discovery.detect_yolo import detect_yolo
 from keras_retinanet.datasets.discovery.found import Detector, Found, Unused
 from keras_retinanet.datasets.part_words import BOTH, PARTS
-from keras_retinanet.datasets.tree import FolderTree, Tree
+from keras_retinanet.datasets.tree import FolderTree, Tree, inside
 from keras_retinanet.errors import DataError
 
 # The setting of a format, and what finds it. OIDv4's text files are one form of Open Images.
@@ -64,29 +65,22 @@ class Layout:
     def line(self) -> str:
         """What was taken for what, in one line."""
         parts = [
-            f"{'everything' if self.is_whole else part} = {_words(found)}"
+            f"{'everything' if self.is_whole else part} = {_listed(found, ' + ')}"
             for part, found in self.parts.items()
         ]
-        names = sorted({f.classes for found in self.parts.values() for f in found if f.classes})
-        remarks = [f.remark for found in self.parts.values() for f in found if f.remark]
+        every = [one for found in self.parts.values() for one in found]
+        names = sorted({one.classes for one in every if one.classes})
         extra = [f"classes = {', '.join(names)}"] if names else []
-        extra += list(dict.fromkeys(remarks))
+        extra += dict.fromkeys(one.remark for one in every if one.remark)
         if self.unused:
             extra.append(f"not used: {_listed(self.unused)}")
         return f"{self.tree.path}: {self.format}: {'; '.join([*parts, *extra])}"
 
 
-def _words(found: Sequence[Found]) -> str:
-    texts = []
-    for one in found[:_NAMED]:
-        images = "" if one.images in (None, one.annotations) else f", images {one.images or '.'}"
-        texts.append(f"{one.annotations or '.'}{images}")
-    return " + ".join(texts) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
-
-
-def _listed(unused: Sequence[Unused]) -> str:
-    texts = [f"{one.path} ({one.reason})" for one in unused[:_NAMED]]
-    return ", ".join(texts) + (f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else "")
+def _listed(values: Sequence[object], joint: str = ", ") -> str:
+    """The first of the values, and how many more there are."""
+    more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
+    return joint.join(map(str, values[:_NAMED])) + more
 
 
 def discover(path: str | os.PathLike[str], form: str = "auto") -> Layout:
@@ -116,9 +110,10 @@ def discover(path: str | os.PathLike[str], form: str = "auto") -> Layout:
             else:
                 unused.append(one)
     if not found:
-        raise DataError(_nothing(tree, unused, form))
+        what = "for detection" if form == "auto" else f"of the format {form}"
+        raise DataError(f"{path} holds no data set {what}; {_instead(tree, unused)}")
     if len(found) > 1:
-        kinds = " or ".join(f"{name} ({_words(found[name])})" for name in found)
+        kinds = " or ".join(f"{name} ({_listed(found[name], ' + ')})" for name in found)
         raise DataError(
             f"{path} may be {kinds}; say which with data.format=... (--format), one of "
             f"{', '.join(found)}"
@@ -134,12 +129,8 @@ def _other_images(tree: Tree, candidates: Sequence[Found]) -> Iterator[Unused]:
     """The folders of images that no annotations name."""
     claimed = [one.images for one in candidates if one.images is not None]
     for folder in sorted(tree.stems):
-        if not any(folder == images or _is_below(folder, images) for images in claimed):
+        if not any(f"{folder}/".startswith(inside(images)) for images in claimed):
             yield Unused(folder or ".", "images without annotations")
-
-
-def _is_below(folder: str, above: str) -> bool:
-    return not above or folder.startswith(f"{above}/")
 
 
 def _open(path: str) -> Tree:
@@ -181,32 +172,27 @@ def _parts(
     return {part: tuple(by_part[part]) for part in PARTS if part in by_part}, unused
 
 
-def _nothing(tree: Tree, unused: Sequence[Unused], form: str) -> str:
-    what = "no data set for detection" if form == "auto" else f"no data set of the format {form}"
+def _instead(tree: Tree, unused: Sequence[Unused]) -> str:
+    """What lies in a folder that holds no data set."""
     if unused:
-        return f"{tree.path} holds {what}; what lies there: {_listed(unused)}"
-    images = sum(len(stems) for stems in tree.stems.values())
+        return f"what lies there: {_listed(unused)}"
+    images = sum(map(len, tree.stems.values()))
     if not images:
         count = sum(map(len, tree.folders.values()))
-        lies = f"{count} files, none of them an image" if count else "it is empty"
-        return f"{tree.path} holds {what}; {lies}"
+        return f"{count} files, none of them an image" if count else "it is empty"
     folders = sorted(tree.stems)
     if masks := [f for f in folders if "mask" in f.lower() or "segmentation" in f.lower()]:
+        return f"what lies there: masks ({_listed(masks)}) without boxes"
+    if len(classes := _siblings(folders)) > 1:
         return (
-            f"{tree.path} holds {what}; what lies there: masks ({', '.join(masks[:_NAMED])}) "
-            "without boxes"
+            f"its {images} images are sorted into folders ({_listed(classes)}), as for "
+            "classification, without boxes"
         )
-    if len(_siblings(folders)) > 1:
-        return (
-            f"{tree.path} holds {what}: its {images} images are sorted into folders "
-            f"({', '.join(_siblings(folders)[:_NAMED])}), as for classification, without boxes"
-        )
-    return f"{tree.path} holds {what}: {images} images, but no annotations of a known format"
+    return f"{images} images, but no annotations of a known format"
 
 
-def _siblings(folders: Iterable[str]) -> list[str]:
+def _siblings(folders: Sequence[str]) -> list[str]:
     """The names of the folders beside others; parts of a data set are no classes."""
-    by_parent: dict[str, list[str]] = {}
-    for folder in folders:
-        by_parent.setdefault(posixpath.dirname(folder), []).append(posixpath.basename(folder))
-    return max(by_parent.values(), key=len)
+    parents = collections.Counter(map(posixpath.dirname, folders))
+    ((most, _),) = parents.most_common(1)
+    return [posixpath.basename(folder) for folder in folders if posixpath.dirname(folder) == most]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from keras_retinanet.datasets.builder import Classes
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.sniff import text_lines
-from keras_retinanet.datasets.tree import Tree
+from keras_retinanet.datasets.tree import Tree, folders_around, inside
 from keras_retinanet.images.header import IMAGE_SUFFIXES
 
 # From a path in the tree to the path on disk.
@@ -18,7 +18,7 @@ At = Callable[[str], str]
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A part of a data set.
+    """A part of a data set; as a text, what lies where.
 
     Attributes:
         format: a key of `formats.FORMATS`, or "oidv4".
@@ -26,7 +26,7 @@ class Found:
         annotations: the file or folder, by its path in the tree.
         images: the folder of the images; None where the annotations hold them.
         read: reads it, from where its files lie and its classes (None for those that occur).
-        needs: the files that reading takes, see `Tree.on_disk`.
+        needs: the files that reading takes, see `Tree.on_disk`; that of the classes aside.
         classes: the file that lists its classes.
         is_complete: whether it stands for all of its folder, so that another one of the same part
             is a contradiction; else it is one of several folders that make up a part.
@@ -43,6 +43,10 @@ class Found:
     is_complete: bool = True
     remark: str = ""
 
+    def __str__(self) -> str:
+        apart = self.images not in (None, self.annotations)
+        return f"{self.annotations or '.'}" + f", images {self.images or '.'}" * apart
+
 
 @dataclasses.dataclass(frozen=True)
 class Unused:
@@ -51,39 +55,51 @@ class Unused:
     path: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.path} ({self.reason})"
+
 
 Detector = Callable[[Tree], Iterator[Found | Unused]]
 
-
-def image_needs(folder: str) -> str:
-    """All images below a folder, as `Tree.on_disk` takes it."""
-    return f"{folder}/" if folder else ""
+# Reads a data set from its annotations, the folder of its images, and its classes.
+Reader = Callable[[str, str, Classes | None], DetectionDataset]
 
 
-def folder_needs(tree: Tree, folder: str, *suffixes: str) -> tuple[str, ...]:
-    """The files of a folder with these endings."""
-    names = sorted(tree.folders.get(folder, ()))
-    return tuple(posixpath.join(folder, n) for n in names if n.lower().endswith(suffixes))
+def found_with_images(
+    tree: Tree,
+    form: str,
+    reader: Reader,
+    annotations: str,
+    images: str,
+    needs: Sequence[str],
+    *,
+    classes: str | None = None,
+    is_complete: bool = True,
+) -> Found:
+    """A part whose images lie in a folder; see `Found`, whose `needs` get the images too."""
+
+    def read(at: At, known: Classes | None) -> DetectionDataset:
+        return reader(at(annotations), at(images), known)
+
+    part = tree.part_of(annotations, images)
+    needs = (*needs, inside(images))
+    return Found(form, part, annotations, images, read, needs, classes, is_complete)
 
 
-def spread(names: Sequence[str], count: int) -> list[str]:
-    """`count` of the names, evenly spread over all of them."""
-    step = max(1, len(names) // count)
-    return list(names[::step][:count])
+def without_images(path: str, what: str, names: Sequence[str]) -> Unused:
+    """Annotations none of whose images, called `names`, is there."""
+    first = f"{names[0]}, and so on" if names else "they are not named"
+    return Unused(path, f"{what}, but none of its images ({first}) is there")
 
 
 def nearest(tree: Tree, files: Sequence[str], near: str) -> str | None:
     """The file in the deepest folder around `near`, or beside one of its folders."""
-    folder = posixpath.dirname(near)
-    while True:
-        below = [f for f in files if f.startswith(f"{folder}/" if folder else "")]
-        if below:
+    for folder in folders_around(posixpath.dirname(near)):
+        if below := [file for file in files if file.startswith(inside(folder))]:
             return min(
                 below, key=lambda f: (tree.part_of(f) != tree.part_of(near), f.count("/"), f)
             )
-        if not folder:
-            return None
-        folder = posixpath.dirname(folder)
+    return None
 
 
 def class_list(tree: Tree, near: str) -> str | None:

@@ -12,9 +12,10 @@ import numpy as np
 from keras_retinanet.datasets.builder import Classes
 from keras_retinanet.datasets.dataset import EMPTY, Category, DetectionDataset
 from keras_retinanet.datasets.discovery.discover import Layout, discover
-from keras_retinanet.datasets.discovery.found import Found
+from keras_retinanet.datasets.discovery.found import At, Found
 from keras_retinanet.datasets.formats.registry import FORMATS
 from keras_retinanet.datasets.label_map import read_classes
+from keras_retinanet.datasets.validate import repeats
 from keras_retinanet.errors import DataError
 
 Say = Callable[[str], None]
@@ -77,7 +78,7 @@ def read_parts(
         names = {category.name for category in known}
         return {
             part: with_categories(dataset, known)
-            if {category.name for category in dataset.categories} <= names
+            if names.issuperset(category.name for category in dataset.categories)
             else dataset
             for part, dataset in datasets.items()
         }
@@ -105,7 +106,8 @@ def _read(
             f"data.classes is set, but the format {layout.format} has no use for it; leave it out"
         )
     found = layout.parts[part]
-    root = layout.tree.on_disk([file for one in found for file in one.needs])
+    needs = [file for one in found for file in (*one.needs, one.classes) if file is not None]
+    root = layout.tree.on_disk(needs)
 
     def at(file: str) -> str:
         return os.path.join(root, file) if file else root
@@ -115,10 +117,7 @@ def _read(
 
 
 def _classes(
-    at: Callable[[str], str],
-    found: Found,
-    known: Sequence[Category] | None,
-    named: str | None,
+    at: At, found: Found, known: Sequence[Category] | None, named: str | None
 ) -> Classes | None:
     """What the annotations call each class, and the class; None where they alone say it."""
     file = named or (at(found.classes) if found.classes else None)
@@ -144,15 +143,15 @@ def concatenate(name: str, datasets: Sequence[DetectionDataset]) -> DetectionDat
     categories = _union(datasets)
     datasets = [with_categories(dataset, categories) for dataset in datasets]
     files = tuple(file for dataset in datasets for file in dataset.files)
-    seen: set[str] = set()
-    for file in files:
-        if os.path.normpath(file) in seen:
-            raise DataError(f"{name}: two folders of annotations have the image {file}; remove one")
-        seen.add(os.path.normpath(file))
+    for index in repeats([os.path.normpath(file) for file in files]):
+        raise DataError(
+            f"{name}: two folders of annotations have the image {files[index]}; remove one"
+        )
     ids = np.concatenate([dataset.image_ids for dataset in datasets])
     if len(np.unique(ids)) < len(ids):
         ids = np.arange(1, len(ids) + 1)
     counts = np.concatenate([np.diff(dataset.row_splits) for dataset in datasets])
+    is_region = np.concatenate([_regions(dataset) for dataset in datasets])
     rows: dict[str, Any] = {
         field: np.concatenate([getattr(dataset, field) for dataset in datasets])
         for field in _OF_ROWS
@@ -166,7 +165,7 @@ def concatenate(name: str, datasets: Sequence[DetectionDataset]) -> DetectionDat
         folder=os.path.commonpath([dataset.folder or "" for dataset in datasets]) or None,
         negatives=_joined(datasets, "negatives"),
         not_exhaustive=_joined(datasets, "not_exhaustive"),
-        is_region=_joined_regions(datasets),
+        is_region=is_region if is_region.any() else None,
         notes=tuple(note for dataset in datasets for note in dataset.notes),
         **rows,
     )
@@ -181,16 +180,10 @@ def _joined(datasets: Sequence[DetectionDataset], field: str) -> tuple[tuple[int
     return tuple(ids for dataset, value in pairs for ids in value or ((),) * len(dataset))
 
 
-def _joined_regions(datasets: Sequence[DetectionDataset]) -> np.ndarray | None:
-    """bool [t], `is_region` of all; None if no data set has any."""
-    if all(dataset.is_region is None for dataset in datasets):
-        return None
-    return np.concatenate(
-        [
-            np.zeros(len(dataset.labels), bool) if dataset.is_region is None else dataset.is_region
-            for dataset in datasets
-        ]
-    )
+def _regions(dataset: DetectionDataset) -> np.ndarray:
+    """bool [t], `is_region` also where there are none."""
+    none = np.zeros(len(dataset.labels), bool)
+    return none if dataset.is_region is None else dataset.is_region
 
 
 def _union(datasets: Iterable[DetectionDataset]) -> list[Category]:
@@ -200,8 +193,7 @@ def _union(datasets: Iterable[DetectionDataset]) -> list[Category]:
     for dataset in datasets:
         for category in dataset.categories:
             if category.name not in union:
-                is_free = category.id not in taken
-                number = category.id if is_free else max(taken) + 1
+                number = max(taken) + 1 if category.id in taken else category.id
                 union[category.name] = Category(number, category.name)
                 taken.add(number)
     return sorted(union.values(), key=lambda category: category.id)
