@@ -112,12 +112,8 @@ def _group_keys(dataset: DetectionDataset, names: Sequence[str], group_by: str) 
             f"{len(names)} images of {dataset.name}, {missed[0]} among them; with '|.+' at its end "
             "each of these is a group of its own"
         )
-    return [_key(match) for match in found if match is not None]
-
-
-def _key(match: re.Match[str]) -> str:
-    first = match.group(1) if match.re.groups else None
-    return match.group() if first is None else first
+    first = min(pattern.groups, 1)  # 0 is the whole match
+    return [match[0] if match[first] is None else match[first] for match in found if match]
 
 
 def _units(keys: Sequence[str], copies: np.ndarray) -> np.ndarray:
@@ -167,20 +163,20 @@ class _Parts:
         pairs = np.stack([unit_of_row[trained], dataset.labels[trained]], axis=1)
         pairs = np.unique(pairs, axis=0).astype(np.int64)
         classes = len(dataset.categories)
-        self._classes_of = _grouped(pairs[:, 0], pairs[:, 1], self.count)
-        by_hash = pairs[np.argsort(hashes[pairs[:, 0]], kind="stable")]
-        self._units_of = _grouped(by_hash[:, 1], by_hash[:, 0], classes)
+        self._pairs = pairs
+        self._starts = np.searchsorted(pairs[:, 0], np.arange(self.count + 1))
+        by_class = pairs[np.lexsort((hashes[pairs[:, 0]], pairs[:, 1]))]
+        firsts = np.searchsorted(by_class[:, 1], np.arange(1, classes))
+        self._units_of = np.split(by_class[:, 0], firsts)
         self._trained = np.bincount(pairs[~self.in_val[pairs[:, 0]], 1], minlength=classes)
 
     def cover_classes(self) -> None:
         """Moves units until each class is in training, and as far as that allows in validation."""
-        for label in range(len(self._trained)):
-            units = self._units_of.of(label)
+        for label, units in enumerate(self._units_of):
             if len(units) and not self._trained[label]:
                 self._move(units[0])
                 self.moved.append(label)
-        for label in range(len(self._trained)):
-            units = self._units_of.of(label)
+        for label, units in enumerate(self._units_of):
             spare = (unit for unit in units if self._is_spare(unit))
             if not self.in_val[units].any() and (unit := next(spare, None)) is not None:
                 self._move(unit)
@@ -194,30 +190,17 @@ class _Parts:
         elif not self.in_val.any():
             self._move(next((unit for unit in order if self._is_spare(unit)), order[0]))
 
+    def _classes_of(self, unit: int) -> np.ndarray:
+        """The labels [k] of one unit."""
+        return self._pairs[self._starts[unit] : self._starts[unit + 1], 1]
+
     def _is_spare(self, unit: int) -> bool:
         """Whether training has each class of the unit in another one too."""
-        return bool((self._trained[self._classes_of.of(unit)] > 1).all())
+        return bool((self._trained[self._classes_of(unit)] > 1).all())
 
     def _move(self, unit: int) -> None:
-        self._trained[self._classes_of.of(unit)] += 1 if self.in_val[unit] else -1
+        self._trained[self._classes_of(unit)] += 1 if self.in_val[unit] else -1
         self.in_val[unit] = not self.in_val[unit]
-
-
-class _Groups(NamedTuple):
-    """Values by key: those of `key` are values[starts[key] : starts[key + 1]]."""
-
-    values: np.ndarray
-    starts: np.ndarray
-
-    def of(self, key: int) -> np.ndarray:
-        """The values [k] of one key."""
-        return self.values[self.starts[key] : self.starts[key + 1]]
-
-
-def _grouped(keys: np.ndarray, values: np.ndarray, count: int) -> _Groups:
-    """The values [m] of each key in 0..count-1, in their order; `keys` [m] says whose each is."""
-    order = np.argsort(keys, kind="stable")
-    return _Groups(values[order], np.searchsorted(keys[order], np.arange(count + 1)))
 
 
 def _notes(

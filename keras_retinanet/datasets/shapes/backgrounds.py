@@ -102,9 +102,8 @@ def _textured(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return np.take(_palette(rng), texture, axis=0) + light[:, :, None]
 
 
-def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
-    red, green, blue = rng.integers(0, 256, 3).tolist()
-    return red, green, blue
+def _colour(rng: np.random.Generator) -> tuple[int, ...]:
+    return tuple(rng.integers(0, 256, 3).tolist())
 
 
 def _add_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size: int) -> None:

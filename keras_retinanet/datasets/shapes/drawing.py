@@ -94,10 +94,7 @@ def _random_shape(rng: np.random.Generator, label: int) -> tuple[Sprite, bool]:
 
 def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     """The smallest xyxy box about the true pixels of `mask` [h, w]; all zero if there are none."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return Image.fromarray(mask.view(np.uint8)).getbbox() or (0, 0, 0, 0)
 
 
 def _has_annotatable_sides(box: tuple[int, int, int, int]) -> bool:
@@ -123,8 +120,7 @@ class _Renderer:
             x = round(rng.uniform(-over_x, self._image.width - width + over_x))
             y = round(rng.uniform(-over_y, self._image.height - height + over_y))
             owners = self._owners_after(sprite.mask, x, y, label)
-            colours = None if owners is None else self._colours(rng, sprite, x, y)
-            if owners is not None and colours is not None:
+            if owners is not None and (colours := self._colours(rng, sprite, x, y)):
                 fill = make_fill(rng, sprite, *colours, plain=plain)
                 self._image.paste(fill, (x, y), sprite.alpha)
                 self._owners = owners

@@ -18,42 +18,24 @@ Polygon = list[Point]
 Outline = list[Polygon]
 
 
+def _on_circle(radius: float, degrees: float) -> Point:
+    angle = math.radians(degrees)
+    return radius * math.cos(angle), radius * math.sin(angle)
+
+
 def _arc(radius: float, start: float, stop: float, steps: int) -> Polygon:
     """Points on a circle about the origin; `start` and `stop` in degrees, both included."""
-    angles = [math.radians(start + (stop - start) * i / (steps - 1)) for i in range(steps)]
-    return [(radius * math.cos(a), radius * math.sin(a)) for a in angles]
+    return [_on_circle(radius, start + (stop - start) * i / (steps - 1)) for i in range(steps)]
 
 
 def _regular(corners: int, turn: float = 0.0, inner: float | None = None) -> Polygon:
     """A regular polygon, or with `inner` a star whose notches lie at that radius."""
-    radii = (1.0,) if inner is None else (1.0, inner)
-    count = corners * len(radii)
-    points = []
-    for i in range(count):
-        angle = math.radians(turn + 360 * i / count)
-        radius = radii[i % len(radii)]
-        points.append((radius * math.cos(angle), radius * math.sin(angle)))
-    return points
+    radii = [1.0] * corners if inner is None else [1.0, inner] * corners
+    return [_on_circle(radius, turn + 360 * i / len(radii)) for i, radius in enumerate(radii)]
 
 
 def _scaled(polygon: Polygon, x: float, y: float) -> Polygon:
     return [(x * px, y * py) for px, py in polygon]
-
-
-def _circle(rng: np.random.Generator) -> Outline:
-    return [_regular(40)]
-
-
-def _square(rng: np.random.Generator) -> Outline:
-    return [_regular(4, turn=45)]
-
-
-def _triangle(rng: np.random.Generator) -> Outline:
-    return [_regular(3)]
-
-
-def _star(rng: np.random.Generator) -> Outline:
-    return [_regular(5, inner=rng.uniform(0.38, 0.48))]
 
 
 def _cross(rng: np.random.Generator) -> Outline:
@@ -64,14 +46,6 @@ def _cross(rng: np.random.Generator) -> Outline:
         points += quarter
         quarter = [(-y, x) for x, y in quarter]
     return [points]
-
-
-def _hexagon(rng: np.random.Generator) -> Outline:
-    return [_regular(6)]
-
-
-def _half_disc(rng: np.random.Generator) -> Outline:
-    return [_arc(1.0, 0, 180, 24)]
 
 
 def _crescent(rng: np.random.Generator) -> Outline:
@@ -87,10 +61,6 @@ def _gapped_ring(rng: np.random.Generator) -> Outline:
 def _flat_ring(rng: np.random.Generator) -> Outline:
     flat, hole = rng.uniform(0.35, 0.5), rng.uniform(0.4, 0.6)
     return [_scaled(_regular(40), 1.0, flat), _scaled(_regular(40), hole, flat * hole)]
-
-
-def _bar(rng: np.random.Generator) -> Outline:
-    return [_scaled(_regular(4, turn=45), 1.0, rng.uniform(0.12, 0.3))]
 
 
 def _arrow(rng: np.random.Generator) -> Outline:
@@ -118,35 +88,34 @@ _LETTERS: list[Polygon] = [
 ]
 
 
-def _letter(rng: np.random.Generator) -> Outline:
-    return [_LETTERS[rng.integers(len(_LETTERS))]]
+_Drawn = Callable[[np.random.Generator], Outline]
 
-
-_CLASS_OUTLINES: dict[str, Callable[[np.random.Generator], Outline]] = {
-    "circle": _circle,
-    "square": _square,
-    "triangle": _triangle,
-    "star": _star,
+_CLASS_OUTLINES: dict[str, _Drawn] = {
+    "circle": lambda rng: [_regular(40)],
+    "square": lambda rng: [_regular(4, turn=45)],
+    "triangle": lambda rng: [_regular(3)],
+    "star": lambda rng: [_regular(5, inner=rng.uniform(0.38, 0.48))],
     "cross": _cross,
 }
-_DISTRACTOR_OUTLINES: tuple[Callable[[np.random.Generator], Outline], ...] = (
-    _hexagon,
-    _half_disc,
+_DISTRACTOR_OUTLINES: tuple[_Drawn, ...] = (
+    lambda rng: [_regular(6)],  # a hexagon
+    lambda rng: [_arc(1.0, 0, 180, 24)],  # half a disc
     _crescent,
     _gapped_ring,
     _flat_ring,
-    _bar,
+    lambda rng: [_scaled(_regular(4, turn=45), 1.0, rng.uniform(0.12, 0.3))],  # a bar
     _arrow,
     _chevron,
     _hourglass,
-    _letter,
+    lambda rng: [_LETTERS[rng.integers(len(_LETTERS))]],
 )
 _KEEPS_UPRIGHT = ("square",)
 
 
-def _squeezed_and_turned(outline: Outline, squeeze: float, degrees: float) -> Outline:
-    """Multiplies y by `squeeze`, then turns by `degrees` about the origin."""
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+def _posed(rng: np.random.Generator, outline: Outline, limit: float) -> Outline:
+    """An outline squeezed in y, then turned by at most `limit` degrees about the origin."""
+    squeeze, degrees = rng.uniform(*settings.SQUEEZE), rng.uniform(-limit, limit)
+    cos, sin = _on_circle(1.0, degrees)
     return [
         [(x * cos - y * squeeze * sin, x * sin + y * squeeze * cos) for x, y in polygon]
         for polygon in outline
@@ -159,11 +128,10 @@ def class_outline(rng: np.random.Generator, name: str) -> Outline:
     A square turns by at most `settings.TILT`, everything else freely.
     """
     limit = settings.TILT if name in _KEEPS_UPRIGHT else 180
-    outline = _CLASS_OUTLINES[name](rng)
-    return _squeezed_and_turned(outline, rng.uniform(*settings.SQUEEZE), rng.uniform(-limit, limit))
+    return _posed(rng, _CLASS_OUTLINES[name](rng), limit)
 
 
 def distractor_outline(rng: np.random.Generator) -> Outline:
     """An outline that belongs to none of the classes."""
-    outline = _DISTRACTOR_OUTLINES[rng.integers(len(_DISTRACTOR_OUTLINES))](rng)
-    return _squeezed_and_turned(outline, rng.uniform(*settings.SQUEEZE), rng.uniform(-180, 180))
+    outline = _DISTRACTOR_OUTLINES[rng.integers(len(_DISTRACTOR_OUTLINES))]
+    return _posed(rng, outline(rng), 180)

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from keras_retinanet.datasets.shapes import settings
 from keras_retinanet.datasets.shapes.outlines import Outline
 
-Colour = tuple[int, int, int]  # red, green, blue
+Colour = tuple[int, ...]  # red, green, blue
 
 SUBPIXELS = 4  # masks are drawn at this many times the size and averaged down
 _PROBES = 7  # an object's surroundings are judged by this many pixels squared
@@ -75,11 +75,6 @@ def make_sprite(
     return Sprite(alpha, core, np.asarray(alpha) >= 128)
 
 
-def _colour(row: np.ndarray) -> Colour:
-    red, green, blue = row.tolist()  # [3]
-    return red, green, blue
-
-
 def contrasting_colours(
     rng: np.random.Generator, image: Image.Image, box: tuple[int, int, int, int]
 ) -> tuple[Colour, Colour] | None:
@@ -96,8 +91,8 @@ def contrasting_colours(
     good = candidates[near >= settings.MIN_CONTRAST**2 * _CHANNEL_WEIGHTS.sum()]
     if len(good) < 2:
         return None
-    first, second = (_colour(row) for row in good[:2])
-    return first, second
+    first, second = good[:2].tolist()
+    return tuple(first), tuple(second)
 
 
 def _pattern(rng: np.random.Generator, width: int, height: int) -> Image.Image:
