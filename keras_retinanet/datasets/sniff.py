@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from keras_retinanet.datasets.tree import HEAD, Tree
 from keras_retinanet.images.header import IMAGE_SUFFIXES
 
 # Of a COCO file the lists are looked for this far; Objects365 has 0.5 GB of images before them.
-_FURTHEST, _CHUNK = 1 << 30, 1 << 20
+_FURTHEST, _CHUNK = 1 << 30, 1 << 22
 # The records of a list that are looked at, and where they must lie.
 _RECORDS, _WINDOW = 50, 1 << 18
 
@@ -38,8 +39,11 @@ def json_kind(tree: Tree, file: str) -> JsonKind:
         return JsonKind("")
     keys = set(re.findall(r'"(\w+)"\s*:', head))
     if is_labelme(tree.head(file)):
-        path = re.search(r'"imagePath"\s*:\s*("(?:[^"\\]|\\.)*")', head)
-        return JsonKind("labelme", [{"imagePath": _text(path.group(1))}] if path else [])
+        records = []
+        if path := re.search(r'"imagePath"\s*:\s*("(?:[^"\\]|\\.)*")', head):
+            with contextlib.suppress(ValueError):
+                records.append({"imagePath": json.loads(path[1])})
+        return JsonKind("labelme", records)
     if head.startswith("{") and {"images", "annotations", "categories", "info"} & keys:
         lists = _lists(tree, file)
         if "images" in lists:
@@ -51,13 +55,6 @@ def is_labelme(head: bytes) -> bool:
     """Whether a JSON file of this beginning is one of LabelMe."""
     keys = set(re.findall(rb'"(\w+)"\s*:', head))
     return b"shapes" in keys and not {b"annotations", b"images"} & keys
-
-
-def _text(encoded: str) -> str:
-    try:
-        return str(json.loads(encoded))
-    except ValueError:
-        return ""
 
 
 def _coco_kind(lists: dict[str, list[dict[str, Any]]]) -> str:
@@ -92,44 +89,32 @@ def _lists(tree: Tree, file: str) -> dict[str, list[dict[str, Any]]]:
     """The first records of `images` and `annotations`, of those that are there."""
     found: dict[str, list[dict[str, Any]]] = {}
     with tree.open(file) as stream:
-        buffer, read = b"", 0
-        while len(found) < 2 and read < _FURTHEST:
+        buffer = b""
+        for _ in range(_FURTHEST // _CHUNK):
             chunk = stream.read(_CHUNK)
-            read += len(chunk)
             # What began at the end of the last chunk is looked at again, with what follows it.
             buffer = buffer[-_WINDOW - 64 :] + chunk
             for key in {"images", "annotations"} - set(found):
-                start = _list_start(buffer, key)
-                if start >= 0 and (len(buffer) - start >= _WINDOW or not chunk):
-                    found[key] = _records(buffer[start : start + _WINDOW])
-            if not chunk:
+                match = re.search(rb'"%s"\s*:\s*\[' % key.encode(), buffer)
+                if match and (len(buffer) - match.end() >= _WINDOW or not chunk):
+                    found[key] = _records(buffer[match.end() :][:_WINDOW])
+            if len(found) == 2 or not chunk:
                 break
     return found
 
 
-def _list_start(buffer: bytes, key: str) -> int:
-    """Where the list `key` starts, behind its bracket; -1 if it is not there."""
-    position = -1
-    while (position := buffer.find(b'"%s"' % key.encode(), position + 1)) >= 0:
-        if match := re.compile(rb'"\w+"\s*:\s*\[').match(buffer, position):
-            return match.end()
-    return -1
-
-
 def _records(window: bytes) -> list[dict[str, Any]]:
-    text, position = window.decode("utf-8", "replace"), 0
+    """The records of a list behind its bracket; the keys alone of one longer than the window."""
+    rest = window.decode("utf-8", "replace").lstrip()
     records: list[dict[str, Any]] = []
-    decoder = json.JSONDecoder()
-    while len(records) < _RECORDS:
-        match = re.compile(r"\s*,?\s*").match(text, position)
-        try:
-            value, position = decoder.raw_decode(text, match.end() if match else position)
-        except (ValueError, RecursionError):
-            break
-        if isinstance(value, dict):
-            records.append(value)
-    if not records and text.lstrip().startswith("{"):  # one longer than the window
-        records.append(dict.fromkeys(re.findall(r'"(\w+)"\s*:', text)))
+    with contextlib.suppress(ValueError, RecursionError):
+        while len(records) < _RECORDS:
+            value, end = json.JSONDecoder().raw_decode(rest)
+            rest = rest[end:].lstrip(", \t\r\n")
+            if isinstance(value, dict):
+                records.append(value)
+    if not records and rest.startswith("{"):
+        records.append(dict.fromkeys(re.findall(r'"(\w+)"\s*:', rest)))
     return records
 
 
@@ -158,12 +143,9 @@ def text_kind(lines: list[str]) -> str:
     rows = [line.split() for line in lines[:_RECORDS]]
     if not rows:
         return ""
-    if all(_is_kitti(row) for row in rows):
-        return "kitti"
-    if all(_is_yolo(row) for row in rows):
-        return "yolo"
-    if all(map(_is_oidv4, rows)):
-        return "oidv4"
+    for kind, is_kind in (("kitti", _is_kitti), ("yolo", _is_yolo), ("oidv4", _is_oidv4)):
+        if all(map(is_kind, rows)):
+            return kind
     return "images" if all(line.lower().endswith(IMAGE_SUFFIXES) for line in lines) else ""
 
 

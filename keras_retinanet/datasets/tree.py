@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 import collections
+import contextlib
 import functools
 import os
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import IO
 
 import tqdm
 
@@ -40,10 +41,10 @@ class Tree(abc.ABC):
     """
 
     path: str
-    folders: dict[str, frozenset[str]]
+    folders: dict[str, set[str]]
 
     @abc.abstractmethod
-    def open(self, file: str) -> BinaryIO:
+    def open(self, file: str) -> contextlib.AbstractContextManager[IO[bytes]]:
         """A file, to read from its start.
 
         Raises:
@@ -132,30 +133,29 @@ class FolderTree(Tree):
 
     def _list(self, folder: str, above: list[tuple[int, int]], bar: tqdm.tqdm) -> None:
         path = os.path.join(self.path, folder)
-        names: list[str] = []
-        below: list[str] = []
         try:
             status = os.stat(path)
             key = (status.st_dev, status.st_ino)
             if key in above or len(above) > DEEPEST:
                 return
             with os.scandir(path) as entries:
-                for entry in entries:
-                    if is_shown(entry.name):
-                        (below if entry.is_dir() else names).append(entry.name)
+                is_folder = {
+                    entry.name: entry.is_dir() for entry in entries if is_shown(entry.name)
+                }
         except OSError as error:
             raise DataError(f"{path}: cannot be listed ({error.strerror})") from None
+        names = {name for name in is_folder if not is_folder[name]}
         bar.update(len(names))
         if bar.n > MOST_FILES:
             raise DataError(
                 f"{self.path} holds more than {MOST_FILES:,} files; name the folder of the data set"
             )
         if names:
-            self.folders[folder] = frozenset(names)
-        for name in below:
+            self.folders[folder] = names
+        for name in is_folder.keys() - names:
             self._list(posixpath.join(folder, name), [*above, key], bar)
 
-    def open(self, file: str) -> BinaryIO:
+    def open(self, file: str) -> IO[bytes]:
         """A file of the folder; DataError if it is none."""
         path = os.path.join(self.path, file)
         if not os.path.isfile(path):  # a FIFO would block for ever

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import posixpath
@@ -12,7 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import IO, BinaryIO, cast
+from typing import IO, cast
 
 import tqdm
 
@@ -29,7 +30,6 @@ _LARGEST_FILE = 1 << 36
 # Deflate packs zeros 1,032 to 1, annotations 5 to 50 to 1. Small files may be anything.
 _RATIO, _SMALL = 250, 1 << 24
 
-_STORED_OR_DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
@@ -48,23 +48,19 @@ class ZipTree(Tree):
         except (*_DAMAGE, ValueError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not a .zip that can be read ({error})") from None
         self._entries = _entries(path, self._zip.infolist())
-        folders: dict[str, set[str]] = {}
+        self.folders = {}
         for file in self._entries:
             folder, name = posixpath.split(file)
-            folders.setdefault(folder, set()).add(name)
-        for file in self._entries:
-            if file in folders:
-                raise DataError(f"{path}: {file} is a file and a folder in one; pack it anew")
-        self.folders = {folder: frozenset(names) for folder, names in folders.items()}
+            self.folders.setdefault(folder, set()).add(name)
+        for file in self._entries.keys() & self.folders.keys():
+            raise DataError(f"{path}: {file} is a file and a folder in one; pack it anew")
 
-    def open(self, file: str) -> BinaryIO:
-        """A file of the .zip, unpacked as it is read."""
-        return cast(BinaryIO, self._zip.open(self._entries[file]))
-
-    def head(self, file: str, size: int = 1 << 16) -> bytes:
-        """The first bytes of a file; DataError if the .zip is damaged there."""
+    @contextlib.contextmanager
+    def open(self, file: str) -> Iterator[IO[bytes]]:
+        """A file of the .zip, unpacked as it is read; DataError if the .zip is damaged there."""
         try:
-            return super().head(file, size)
+            with self._zip.open(self._entries[file]) as stream:
+                yield stream
         except _DAMAGE as error:
             raise DataError(f"{self.path}: {file} cannot be unpacked ({error})") from None
 
@@ -80,39 +76,28 @@ class ZipTree(Tree):
         ]
         size = sum(self._entries[file].file_size for file in missing)
         _check_space(self.path, root, size)
+        what = f"unpacking {self.path} into {root}"
         with tqdm.tqdm(
-            total=size,
-            unit="B",
-            unit_scale=True,
-            desc=f"unpacking {self.path} into {root}",
-            disable=None,
-            delay=PATIENCE,
+            total=size, unit="B", unit_scale=True, desc=what, disable=None, delay=PATIENCE
         ) as bar:
             for file in missing:
-                self._unpack(file, root)
+                self._unpack(file, os.path.join(root, file))
                 bar.update(self._entries[file].file_size)
         return root
 
     def _wanted(self, files: Sequence[str]) -> Iterator[str]:
-        folders = tuple(dict.fromkeys(f for f in files if f.endswith("/") or not f))
+        folders = tuple({file for file in files if file.endswith("/") or not file})
         exact = set(files)
         for file in self._entries:
             is_image = file.lower().endswith(IMAGE_SUFFIXES)
-            if file in exact or (is_image and file.startswith(folders) and folders):
+            if file in exact or (is_image and file.startswith(folders)):
                 yield file
 
-    def _unpack(self, file: str, root: str) -> None:
-        path = os.path.join(root, file)
-        try:
+    def _unpack(self, file: str, path: str) -> None:
+        with self.open(file) as packed:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            with (
-                self._zip.open(self._entries[file]) as packed,
-                write_atomically(path) as temporary,
-                temporary.open("wb") as target,
-            ):
+            with write_atomically(path) as temporary, temporary.open("wb") as target:
                 shutil.copyfileobj(packed, target, 1 << 20)
-        except _DAMAGE as error:
-            raise DataError(f"{self.path}: {file} cannot be unpacked ({error})") from None
 
 
 class _BoundedFile:
@@ -137,39 +122,35 @@ def _entries(path: str, infos: Sequence[zipfile.ZipInfo]) -> dict[str, zipfile.Z
     for info in infos:
         name = info.filename.replace("\\", "/")
         parts = name.split("/")
-        if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name):
-            raise DataError(f"{path}: the entry {name!r} leads outside; pack it anew")
-        if re.search(r"[\x00-\x1f\x7f]", name):
-            raise DataError(f"{path}: the entry {name!r} has control characters; pack it anew")
-        if info.is_dir() or name.endswith("/") or not all(map(is_shown, parts)):
-            continue
-        _check_entry(path, name, info)
+        is_read = parts[-1] != "" and all(map(is_shown, parts))
+        if problem := _problem_of_name(name) or (is_read and _problem_of_content(info)):
+            raise DataError(f"{path}: the entry {name!r} {problem}")
         name = posixpath.normpath(name)
-        if name in entries:
+        if is_read and name in entries:
             raise DataError(f"{path}: two entries are called {name!r}; pack it anew")
-        entries[name] = info
+        if is_read:
+            entries[name] = info
     return entries
 
 
-def _check_entry(path: str, name: str, info: zipfile.ZipInfo) -> None:
-    mode = info.external_attr >> 16
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        raise DataError(f"{path}: the entry {name!r} is a link; pack the files themselves")
+def _problem_of_name(name: str) -> str:
+    if name.startswith("/") or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
+        return "leads outside; pack it anew"
+    is_printed = re.search(r"[\x00-\x1f\x7f]", name) is None
+    return "" if is_printed else "has control characters; pack it anew"
+
+
+def _problem_of_content(info: zipfile.ZipInfo) -> str:
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "is a link; pack the files themselves"
     if info.flag_bits & 1:
-        raise DataError(f"{path}: the entry {name!r} is encrypted; unpack it, and name the folder")
-    if info.compress_type not in _STORED_OR_DEFLATED:
-        raise DataError(
-            f"{path}: the entry {name!r} is packed by method {info.compress_type}, which is not "
-            "known; unpack it, and name the folder"
-        )
-    packed = max(info.compress_size, 1)
-    if info.file_size > _LARGEST_FILE or (
-        info.file_size > _SMALL and info.file_size > _RATIO * packed
-    ):
-        raise DataError(
-            f"{path}: the entry {name!r} would unpack from {packed:,} to {info.file_size:,} bytes; "
-            "if that is so, unpack it yourself"
-        )
+        return "is encrypted; unpack it, and name the folder"
+    if (method := info.compress_type) not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"is packed by method {method}, which is not known; unpack it, and name the folder"
+    packed, size = max(info.compress_size, 1), info.file_size
+    if size > _LARGEST_FILE or (size > _SMALL and size > _RATIO * packed):
+        return f"would unpack from {packed:,} to {size:,} bytes; if that is so, unpack it yourself"
+    return ""
 
 
 def _cache_folder(archive: zipfile.ZipFile) -> str:
@@ -189,11 +170,8 @@ def _cache_folder(archive: zipfile.ZipFile) -> str:
         raise DataError(
             f"{base}: cannot be made ({error.strerror}); name another folder with TMPDIR"
         ) from None
-    if (
-        status.st_uid != os.getuid()
-        or stat.S_IMODE(status.st_mode) & 0o22
-        or not stat.S_ISDIR(status.st_mode)
-    ):
+    mode = status.st_mode
+    if status.st_uid != os.getuid() or mode & 0o22 or not stat.S_ISDIR(mode):
         raise DataError(f"{base} belongs to somebody else; name another folder with TMPDIR")
     return os.path.join(base, digest.hexdigest()[:16])
 
