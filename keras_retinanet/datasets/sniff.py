@@ -107,9 +107,10 @@ def _records(window: bytes) -> list[dict[str, Any]]:
     """The records of a list behind its bracket; the keys alone of one longer than the window."""
     rest = window.decode("utf-8", "replace").lstrip()
     records: list[dict[str, Any]] = []
+    decode = json.JSONDecoder().raw_decode
     with contextlib.suppress(ValueError, RecursionError):
         while len(records) < _RECORDS:
-            value, end = json.JSONDecoder().raw_decode(rest)
+            value, end = decode(rest)
             rest = rest[end:].lstrip(", \t\r\n")
             if isinstance(value, dict):
                 records.append(value)

@@ -139,9 +139,8 @@ class FolderTree(Tree):
             if key in above or len(above) > DEEPEST:
                 return
             with os.scandir(path) as entries:
-                is_folder = {
-                    entry.name: entry.is_dir() for entry in entries if is_shown(entry.name)
-                }
+                shown = [entry for entry in entries if is_shown(entry.name)]
+            is_folder = {entry.name: entry.is_dir() for entry in shown}
         except OSError as error:
             raise DataError(f"{path}: cannot be listed ({error.strerror})") from None
         names = {name for name in is_folder if not is_folder[name]}

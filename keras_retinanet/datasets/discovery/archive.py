@@ -136,8 +136,9 @@ def _entries(path: str, infos: Sequence[zipfile.ZipInfo]) -> dict[str, zipfile.Z
 def _problem_of_name(name: str) -> str:
     if name.startswith("/") or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
         return "leads outside; pack it anew"
-    is_printed = re.search(r"[\x00-\x1f\x7f]", name) is None
-    return "" if is_printed else "has control characters; pack it anew"
+    if re.search(r"[\x00-\x1f\x7f]", name):
+        return "has control characters; pack it anew"
+    return ""
 
 
 def _problem_of_content(info: zipfile.ZipInfo) -> str:

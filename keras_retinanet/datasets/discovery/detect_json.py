@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from keras_retinanet.datasets.discovery.found import (
-    Found,
-    Unused,
-    class_list,
-    found_with_images,
-    without_images,
-)
+from keras_retinanet.datasets.builder import Classes
+from keras_retinanet.datasets.dataset import DetectionDataset
+from keras_retinanet.datasets.discovery.found import Found, Unused, class_list, located
 from keras_retinanet.datasets.formats.coco import read_coco
 from keras_retinanet.datasets.formats.labelme import read_labelme
 from keras_retinanet.datasets.part_words import words_of
 from keras_retinanet.datasets.sniff import json_kind
-from keras_retinanet.datasets.tree import Tree, find_images, spread, stem_of
+from keras_retinanet.datasets.tree import Tree, spread, stem_of
 
 # JSON files that are looked into: all of a folder where there are few, else the first.
 _LOOKED_INTO = 40
@@ -30,14 +26,12 @@ def detect_coco(tree: Tree) -> Iterator[Found | Unused]:
         kind, images = json_kind(tree, file)
         if kind in ("coco", "keypoints"):
             names = [name for record in images if (name := _image_name(record))]
-            folder = find_images(tree, names, file)
-            if folder is None:
-                yield without_images(file, "COCO's", names)
-            elif kind == "keypoints" or "stuff" in words_of(file):
-                spare.append(_coco(tree, file, folder, names))
+            one = located(tree, "coco", "COCO's", _read_coco, file, names, (file,))
+            if isinstance(one, Found) and (kind == "keypoints" or "stuff" in words_of(file)):
+                spare.append(one)
             else:
-                is_any = True
-                yield _coco(tree, file, folder, names)
+                is_any |= isinstance(one, Found)
+                yield one
         elif kind not in ("", "labelme"):
             yield Unused(file, kind)
     for found in spare:  # what has boxes too, where no file of plain boxes is there
@@ -55,12 +49,8 @@ def _image_name(record: dict[str, Any]) -> str:
     return name.replace("\\", "/") if isinstance(name, str) else ""
 
 
-def _coco(tree: Tree, file: str, folder: str, names: Sequence[str]) -> Found:
-    leads_out = any(".." in name.split("/") for name in names)
-    needs = (file, "") if leads_out else (file,)
-    return found_with_images(
-        tree, "coco", lambda json, images, _: read_coco(json, images), file, folder, needs
-    )
+def _read_coco(file: str, images: str, _: Classes | None) -> DetectionDataset:
+    return read_coco(file, images)
 
 
 def _json_files(tree: Tree) -> Iterator[str]:
@@ -79,31 +69,8 @@ def detect_labelme(tree: Tree) -> Iterator[Found | Unused]:
         records = [record for kind, images in kinds if kind == "labelme" for record in images]
         names = [str(record["imagePath"]).replace("\\", "/") for record in records]
         if any(kind == "labelme" for kind, _ in kinds):
-            yield labelme_part(tree, "LabelMe's", folder, files, names)
-
-
-def labelme_part(
-    tree: Tree,
-    what: str,
-    folder: str,
-    files: Sequence[str],
-    names: Sequence[str],
-    *,
-    are_stems: bool = False,
-) -> Found | Unused:
-    """The annotations of LabelMe, JSON or XML, in one folder; `names` as `find_images` has them."""
-    images = find_images(tree, names, files[0], are_stems=are_stems)
-    if images is None:
-        return without_images(folder or files[0], what, names)
-    # From the folder of "../images/1.jpg" on, the images lie anywhere.
-    needs = (*files, "") if images == folder else files
-    return found_with_images(
-        tree,
-        "labelme",
-        read_labelme,
-        folder,
-        images,
-        needs,
-        classes=class_list(tree, files[0]),
-        is_complete=False,
-    )
+            listed = class_list(tree, files[0])
+            needs = (*files, "")  # any of them may lead upward, to "../images/1.jpg"
+            yield located(
+                tree, "labelme", "LabelMe's", read_labelme, folder, names, needs, classes=listed
+            )

@@ -9,22 +9,21 @@ from collections.abc import Collection, Iterator
 
 from keras_retinanet.datasets.builder import Classes
 from keras_retinanet.datasets.dataset import DetectionDataset
-from keras_retinanet.datasets.discovery.detect_json import labelme_part
 from keras_retinanet.datasets.discovery.found import (
     At,
     Found,
     Reader,
     Unused,
     class_list,
-    found_with_images,
-    without_images,
+    located,
 )
 from keras_retinanet.datasets.formats.kitti import read_kitti
+from keras_retinanet.datasets.formats.labelme import read_labelme
 from keras_retinanet.datasets.formats.open_images import read_oidv4
 from keras_retinanet.datasets.formats.voc import read_voc
 from keras_retinanet.datasets.parsing import read_text
 from keras_retinanet.datasets.sniff import text_kind, text_lines, xml_kind
-from keras_retinanet.datasets.tree import Tree, find_images, spread, stem_of
+from keras_retinanet.datasets.tree import Tree, spread, stem_of
 from keras_retinanet.errors import DataError
 
 # Files of a folder that are looked into, and how many must be of a kind until that is believed.
@@ -44,9 +43,7 @@ def detect_labelme_xml(tree: Tree) -> Iterator[Found | Unused]:
     """Folders of the XML files of LabelMe's web tool."""
     for folder, kinds in _xml_folders(tree):
         if "labelme_xml" in kinds and "voc" not in kinds:
-            files = tree.files_in(folder, ".xml")
-            stems = list(map(stem_of, files))
-            yield labelme_part(tree, "LabelMe's XML", folder, files, stems, are_stems=True)
+            yield _folder(tree, "labelme", "LabelMe's XML", folder, ".xml", read_labelme)
 
 
 def detect_kitti(tree: Tree) -> Iterator[Found | Unused]:
@@ -88,20 +85,19 @@ def _per_image(
     tree: Tree, form: str, folder: str, suffix: str, reader: Reader
 ) -> Iterator[Found | Unused]:
     """The parts of a folder of annotations: those of its lists, or one that its path names."""
-    files = tree.files_in(folder, suffix)
-    stems = list(map(stem_of, files))
-    images = find_images(tree, stems, files[0], are_stems=True)
-    if images is None:
-        yield without_images(folder or files[0], form, stems)
-        return
-    names = class_list(tree, files[0])
-    whole = found_with_images(
-        tree, form, reader, folder, images, files, classes=names, is_complete=False
-    )
-    lists = list(_lists(tree, folder, frozenset(stems)))
-    yield from (_part_of_list(tree, whole, file, reader) for file in lists)
-    if not lists:
+    whole = _folder(tree, form, form, folder, suffix, reader)
+    if isinstance(whole, Found) and (lists := _lists(tree, folder, suffix)):
+        yield from (_part_of_list(tree, whole, file, reader) for file in lists)
+    else:
         yield whole
+
+
+def _folder(
+    tree: Tree, form: str, what: str, folder: str, suffix: str, reader: Reader
+) -> Found | Unused:
+    files = tree.files_in(folder, suffix)
+    stems, listed = list(map(stem_of, files)), class_list(tree, files[0])
+    return located(tree, form, what, reader, folder, stems, files, are_stems=True, classes=listed)
 
 
 def _part_of_list(tree: Tree, whole: Found, file: str, reader: Reader) -> Found:
@@ -121,16 +117,16 @@ def _part_of_list(tree: Tree, whole: Found, file: str, reader: Reader) -> Found:
     )
 
 
-def _lists(tree: Tree, folder: str, known: frozenset[str]) -> Iterator[str]:
+def _lists(tree: Tree, folder: str, suffix: str) -> list[str]:
     """The lists beside a folder of annotations that name a part of them.
 
     Lists of two columns, a name and 1 or -1, say which images show a class: they are no parts.
     """
+    known = frozenset(map(stem_of, tree.files_in(folder, suffix)))
     around = posixpath.dirname(folder)
-    above = posixpath.dirname(around)
     folders = [
         posixpath.join(base, name)
-        for base in (around, above)
+        for base in (around, posixpath.dirname(around))
         for name in ("ImageSets/Main", "ImageSets", "splits", "")
     ]
     for other in dict.fromkeys(f.rstrip("/") for f in folders if f != folder):
@@ -140,8 +136,8 @@ def _lists(tree: Tree, folder: str, known: frozenset[str]) -> Iterator[str]:
             if tree.part_of(posixpath.basename(file)) and _names_some(tree, file, known)
         ]
         if files:
-            yield from files
-            return
+            return files
+    return []
 
 
 def _names_some(tree: Tree, file: str, known: frozenset[str]) -> bool:

@@ -8,14 +8,7 @@ import itertools
 import posixpath
 from collections.abc import Iterator, Sequence
 
-from keras_retinanet.datasets.discovery.found import (
-    Found,
-    Unused,
-    class_list,
-    found_with_images,
-    nearest,
-    without_images,
-)
+from keras_retinanet.datasets.discovery.found import Found, Unused, class_list, located, nearest
 from keras_retinanet.datasets.formats.csv import columns_of, read_csv
 from keras_retinanet.datasets.formats.open_images import LABEL_FILES, read_open_images
 from keras_retinanet.datasets.parsing import finite_numbers
@@ -36,34 +29,26 @@ def detect_open_images(tree: Tree) -> Iterator[Found | Unused]:
         header = rows[0]
         if "ImageID" in header and "LabelName" in header and "XMin" in header:
             column = header.index("ImageID")
-            ids = [row[column] for row in rows[1:] if len(row) > column]
-            folder = _folder_of_ids(tree, file, ids)
-            if folder is None:
-                yield without_images(file, "Open Images' boxes", ids)
-            else:
-                listed = nearest(tree, names, file) or class_list(tree, file)
-                yield _open_images(tree, file, folder, listed)
+            ids = _ids_there(tree, file, [row[column] for row in rows[1:] if len(row) > column])
+            listed = nearest(tree, names, file) or class_list(tree, file)
+            beside = tree.files_in(posixpath.dirname(file))
+            files = [file, *(path for path in beside if any(n in path for n in LABEL_FILES))]
+            reader = functools.partial(read_open_images, skip_missing=True)
+            what = "Open Images' boxes"
+            yield located(
+                tree, "open_images", what, reader, file, ids, files, are_stems=True, classes=listed
+            )
 
 
-def _open_images(tree: Tree, file: str, folder: str, names: str | None) -> Found:
-    beside = tree.files_in(posixpath.dirname(file))
-    known = [file for file in beside if any(label in file for label in LABEL_FILES)]
-    reader = functools.partial(read_open_images, skip_missing=True)
-    return found_with_images(
-        tree, "open_images", reader, file, folder, (file, *known), classes=names
-    )
-
-
-def _folder_of_ids(tree: Tree, file: str, ids: Sequence[str]) -> str | None:
-    """The folder of the images; where a table lists far more than are there, asked from there."""
-    folder = find_images(tree, list(dict.fromkeys(ids)), file, are_stems=True)
-    if folder is not None or not tree.stems:
-        return folder
+def _ids_there(tree: Tree, file: str, ids: list[str]) -> list[str]:
+    """These ids if any is an image that is there; where a table lists far more, others of it."""
+    if not tree.stems or find_images(tree, ids, file, are_stems=True) is not None:
+        return ids
     wanted = {stem for stems in tree.stems.values() for stem in spread(sorted(stems), 1000)}
     with tree.open(file) as stream:
         names = (line.split(b",", 1)[0].decode("utf-8", "replace") for line in stream)
         there = (name for name, _ in itertools.groupby(names) if name in wanted)
-        return find_images(tree, list(itertools.islice(there, 30)), file, are_stems=True)
+        return list(itertools.islice(there, 30)) or ids
 
 
 def _is_description(tree: Tree, file: str) -> bool:
@@ -80,12 +65,8 @@ def detect_csv(tree: Tree) -> Iterator[Found | Unused]:
             continue
         body, column = (rows, 0) if columns is None else (rows[1:], columns[0])
         names = [row[column].strip().replace("\\", "/") for row in body if len(row) > column]
-        folder = find_images(tree, list(dict.fromkeys(names)), file)
-        if folder is None:
-            yield without_images(file, "CSV of boxes", names)
-        else:
-            classes = class_list(tree, file)
-            yield found_with_images(tree, "csv", read_csv, file, folder, (file,), classes=classes)
+        listed = class_list(tree, file)
+        yield located(tree, "csv", "CSV of boxes", read_csv, file, names, (file,), classes=listed)
 
 
 def _is_plain(row: Sequence[str]) -> bool:

@@ -130,9 +130,8 @@ def _by_lists(tree: Tree) -> Iterator[Found | Unused]:
     if not any(text_folders(tree, "yolo")):
         return
     for file in tree.files(".txt"):
-        if part_of(posixpath.basename(file)) is None:
-            continue
-        if text_kind(text_lines(tree.head(file))) == "images":
+        is_part = part_of(posixpath.basename(file)) is not None
+        if is_part and text_kind(text_lines(tree.head(file))) == "images":
             pairs = _pairs(tree, _images_at(tree, file))
             if any(label in tree for _, label in pairs):
                 content = {"names": _names_near(tree, file)}
@@ -174,12 +173,8 @@ def _label_folder(folder: str) -> str:
 
 def _names_near(tree: Tree, near: str) -> list[str]:
     """The names of the classes, from what tools write beside labels; none if nothing is there."""
-    lists = [
-        file
-        for file in tree.files(".txt", ".names", ".labels", ".yaml", ".yml", "notes.json")
-        if _is_list_of_names(tree, file)
-    ]
-    file = nearest(tree, lists, near)
+    files = tree.files(".txt", ".names", ".labels", ".yaml", ".yml", "notes.json")
+    file = nearest(tree, [file for file in files if _is_list_of_names(tree, file)], near)
     return [] if file is None else _names_in(tree, file)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from keras_retinanet.datasets.builder import Classes
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.sniff import text_lines
-from keras_retinanet.datasets.tree import Tree, folders_around, inside
+from keras_retinanet.datasets.tree import Tree, find_images, folders_around, inside
 from keras_retinanet.images.header import IMAGE_SUFFIXES
 
 # From a path in the tree to the path on disk.
@@ -65,31 +65,43 @@ Detector = Callable[[Tree], Iterator[Found | Unused]]
 Reader = Callable[[str, str, Classes | None], DetectionDataset]
 
 
-def found_with_images(
+def located(
     tree: Tree,
     form: str,
+    what: str,
     reader: Reader,
     annotations: str,
-    images: str,
-    needs: Sequence[str],
+    names: Sequence[str],
+    files: Sequence[str],
     *,
+    are_stems: bool = False,
     classes: str | None = None,
-    is_complete: bool = True,
-) -> Found:
-    """A part whose images lie in a folder; see `Found`, whose `needs` get the images too."""
+) -> Found | Unused:
+    """The part that annotations make with the images that they name, if these are there.
+
+    Args:
+        tree: where both lie.
+        form: see `Found`.
+        what: the annotations in words.
+        reader: reads them.
+        annotations: a file, which is complete, or a folder, which may be one of several.
+        names: those of some images or all, see `find_images`.
+        files: those of the annotations, and others that reading them takes.
+        are_stems: whether the names lack their endings.
+        classes: see `Found`.
+    """
+    folder = find_images(tree, names, files[0], are_stems=are_stems)
+    if folder is None:
+        first = f"{names[0]}, and so on" if names else "they are not named"
+        return Unused(annotations or files[0], f"{what}, but none of its images ({first}) is there")
 
     def read(at: At, known: Classes | None) -> DetectionDataset:
-        return reader(at(annotations), at(images), known)
+        return reader(at(annotations), at(folder), known)
 
-    part = tree.part_of(annotations, images)
-    needs = (*needs, inside(images))
-    return Found(form, part, annotations, images, read, needs, classes, is_complete)
-
-
-def without_images(path: str, what: str, names: Sequence[str]) -> Unused:
-    """Annotations none of whose images, called `names`, is there."""
-    first = f"{names[0]}, and so on" if names else "they are not named"
-    return Unused(path, f"{what}, but none of its images ({first}) is there")
+    part = tree.part_of(annotations, folder)
+    leads_out = any(".." in name.split("/") for name in names)
+    needs = (*files, "" if leads_out else inside(folder))
+    return Found(form, part, annotations, folder, read, needs, classes, annotations in tree)
 
 
 def nearest(tree: Tree, files: Sequence[str], near: str) -> str | None:
