@@ -77,7 +77,7 @@ class Tree(abc.ABC):
             yield from self.files_in(folder, *suffixes)
 
     def files_in(self, folder: str, *suffixes: str) -> tuple[str, ...]:
-        """Those of one folder, sorted; without endings all of it."""
+        """Those that lie in one folder itself, sorted; without endings all that do."""
         names, ends = sorted(self.folders.get(folder, ())), suffixes or ""
         return tuple(posixpath.join(folder, n) for n in names if n.lower().endswith(ends))
 
@@ -139,8 +139,7 @@ class FolderTree(Tree):
             if key in above or len(above) > DEEPEST:
                 return
             with os.scandir(path) as entries:
-                shown = [entry for entry in entries if is_shown(entry.name)]
-            is_folder = {entry.name: entry.is_dir() for entry in shown}
+                is_folder = {e.name: e.is_dir() for e in entries if is_shown(e.name)}
         except OSError as error:
             raise DataError(f"{path}: cannot be listed ({error.strerror})") from None
         names = {name for name in is_folder if not is_folder[name]}
