@@ -218,8 +218,8 @@ def with_categories(dataset: DetectionDataset, categories: Sequence[Category]) -
     index_of = {category.name: index for index, category in enumerate(categories)}
     by_id = {c.id: index_of.get(c.name, _OTHER) for c in reversed(dataset.categories)}
     indices = np.array([by_id.get(i, _OTHER) for i in dataset.category_ids.tolist()], np.int64)
-    if dataset.is_region is not None:  # of every class, and kept under the first
-        indices = np.where(dataset.is_region, 0, indices)
+    # A region is of every class, and kept under the first.
+    indices = np.where(_regions(dataset), 0, indices)
     kept = {id_: categories[index].id for id_, index in by_id.items() if index != _OTHER}
     result = dataclasses.replace(
         dataset,
