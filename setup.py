@@ -38,7 +38,7 @@ setuptools.setup(
         "importlib_resources>=6",  # tensorflow-datasets needs it for a builder inside a package
         "keras>=3.15,<3.16",
         "matplotlib>=3.8",
-        "msgspec>=0.19",  # reads COCO's JSON, see datasets/formats/coco_columns.py
+        "msgspec>=0.19",  # reads COCO's JSON, see datasets/formats/coco.py
         "numpy>=2.0",
         "omegaconf>=2.3",
         "opencv-python-headless>=4.10",  # resizes training pictures, see pipeline/render.py

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from keras_retinanet.datasets.formats.coco import read_coco
@@ -43,3 +44,12 @@ def one_fault(file, folder, content):
     assert "\n" not in message
     assert message.startswith(f"{file}: ")
     return message.removeprefix(f"{file}: ")
+
+
+def one_by_one(monkeypatch):
+    """From here on records are converted one by one, as if some were faulty."""
+
+    def decode(text, type):
+        raise msgspec.ValidationError
+
+    monkeypatch.setattr(msgspec.json, "decode", decode)

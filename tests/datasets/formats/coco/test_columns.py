@@ -1,4 +1,4 @@
-"""The fast way to read COCO's JSON against the careful one."""
+"""COCO's JSON converted as a whole against record by record."""
 
 import dataclasses
 import json
@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from keras_retinanet.datasets.formats import coco
 from keras_retinanet.datasets.formats.coco import read_coco
 from keras_retinanet.errors import DataError
+from tests.datasets.formats.coco.make import one_by_one
 from tests.datasets.make import write_coco
 
 
@@ -31,9 +31,10 @@ def unusual(tmp_path):
 def test_the_fast_and_the_careful_way_read_the_same(tmp_path, monkeypatch):
     file, images, content = unusual(tmp_path)
     file.write_text(json.dumps(content))
-    assert coco.read_clean(file.read_text()) is not None
-    fast = read_coco(file, images)
-    monkeypatch.setattr(coco, "read_clean", lambda text: None)
+    with monkeypatch.context() as patch:
+        patch.delattr(json, "loads")  # of the careful way
+        fast = read_coco(file, images)
+    one_by_one(monkeypatch)
     careful = read_coco(file, images)
     for field in dataclasses.fields(fast):
         np.testing.assert_equal(getattr(fast, field.name), getattr(careful, field.name))
@@ -56,10 +57,13 @@ def test_the_fast_and_the_careful_way_read_the_same(tmp_path, monkeypatch):
         *(("images", {"neg_category_ids": ids}) for ids in (None, ["3"], [1.5])),
     ],
 )
-def test_a_faulty_record_is_left_to_the_careful_way(tmp_path, kind, change):
+def test_both_ways_say_the_same_of_a_faulty_record(tmp_path, kind, change, monkeypatch):
     file, images, content = unusual(tmp_path)
     content[kind][0] |= change
     file.write_text(json.dumps(content))
-    assert coco.read_clean(file.read_text()) is None
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as first:
         read_coco(file, images)
+    one_by_one(monkeypatch)
+    with pytest.raises(DataError) as second:
+        read_coco(file, images)
+    assert str(first.value) == str(second.value)

@@ -136,7 +136,8 @@ def test_a_record_with_a_faulty_id(file, folder, kind, name, value, text):
         (
             "annotations",
             "bbox",
-            "annotation id 2: bbox must be four finite numbers (x, y, width, height)",
+            "annotation id 2: bbox must be four finite numbers (x, y, width, height), the last two "
+            "from 0 on",
         ),
         ("images", "file_name", "image id 5: file_name must be a text"),
         ("categories", "name", "category id 3: name must be a text"),
@@ -174,14 +175,16 @@ def test_a_record_that_is_no_object(file, folder, kind, record):
         *[
             (
                 {"bbox": bbox},
-                f": bbox {bbox} is inverted; give x, y, width, height, the last two from 0 on",
+                ": bbox must be four finite numbers (x, y, width, height), the last two from 0 on, "
+                f"but is {bbox}",
             )
             for bbox in ([5, 5, -1, 3], [5, 5, 3, -0.5])
         ],
         *[
             (
                 {"bbox": bbox},
-                f": bbox must be four finite numbers (x, y, width, height), but is {text}",
+                ": bbox must be four finite numbers (x, y, width, height), the last two from 0 on, "
+                f"but is {text}",
             )
             for bbox, text in NOT_BOXES
         ],
@@ -205,7 +208,10 @@ def test_a_record_that_is_no_object(file, folder, kind, record):
             {"iscrowd": 1, "every_category": 2},
             ": every_category must be 0, or 1 of a crowd, but is 2",
         ),
-        ({"every_category": 1}, ": every_category must be 0, or 1 of a crowd, but is 1"),
+        (
+            {"every_category": 1},
+            ", bbox [0.0, 0.0, 30.0, 20.0]: every_category must be 0, or 1 of a crowd, but is 1",
+        ),
     ],
 )
 def test_a_faulty_annotation(file, folder, changes, expected):
