@@ -13,18 +13,7 @@ from typing import Any
 import numpy as np
 
 # How many faults a message lists.
-_max_lines = contextvars.ContextVar("max_lines", default=20)
-
-
-@contextlib.contextmanager
-def all_faults_listed() -> Iterator[None]:
-    """While this lasts, a message lists every fault."""
-    token = _max_lines.set(2**31)
-    try:
-        yield
-    finally:
-        _max_lines.reset(token)
-
+_MAX_LINES = 20
 
 # Where faulty records are left out: what is said of them.
 _left_out: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
@@ -34,7 +23,10 @@ _left_out: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def faulty_records_left_out() -> Iterator[list[str]]:
-    """While this lasts, a data set is read without its faulty records; yields a line for each."""
+    """While this lasts, a data set is read without its faulty records; yields a line for each.
+
+    A message that is raised still lists all faults then.
+    """
     lines: list[str] = []
     token = _left_out.set(lines)
     try:
@@ -76,8 +68,9 @@ class Faults:
     def add_rows(self, rows: Sequence[int] | np.ndarray, line: Callable[[int], str]) -> None:
         """Adds a fault for each of `rows` [k]; only those that are listed get their text made."""
         self.count += len(rows)
-        listed = rows[: _max_lines.get() - len(self.lines)]
-        self.lines += [one_line(line(int(row))) for row in listed]
+        if _left_out.get() is None:
+            rows = rows[: _MAX_LINES - len(self.lines)]
+        self.lines += [one_line(line(int(row))) for row in rows]
 
     def are_left_out(self) -> bool:
         """Whether the faulty records, if there are any, are to be left out, not to be raised."""

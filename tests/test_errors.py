@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_retinanet.errors import DataError, Faults, all_faults_listed, one_line
+from keras_retinanet.errors import DataError, Faults, faulty_records_left_out, one_line
 
 
 def test_a_fault_is_one_line_whatever_names_the_file_holds():
@@ -22,7 +22,7 @@ def test_twenty_faults_are_listed_and_the_rest_are_counted():
     lines = str(error.value).split("\n  ")
     assert lines[0] == "boxes.csv: 25 faults"
     assert lines[1:] == [*(f"line {row}" for row in range(20)), "and 5 more"]
-    with all_faults_listed():
+    with faulty_records_left_out():
         faults = Faults("boxes.csv")
         faults.add_rows(range(25), lambda row: f"line {row}")
     assert len(faults.lines) == 25

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,14 @@ from keras_retinanet.datasets.stored_images import EncodedImages
 
 # The label of a box without width or height, which is not trained on.
 EMPTY = -1
+
+# The fields of `DetectionDataset` that have an entry for each annotation, and for each image.
+_ROW_ARRAYS = (
+    *("boxes", "labels", "is_crowd", "is_region"),
+    *("annotated_xywh", "areas", "category_ids"),
+)
+_IMAGE_ARRAYS = ("image_ids", "sizes", "orientations", "apply_exif")
+_IMAGE_TUPLES = ("files", "negatives", "not_exhaustive")
 
 
 class Category(NamedTuple):
@@ -110,14 +118,9 @@ class DetectionDataset:
         rows = np.repeat(self.row_splits[indices] - splits[:-1], counts) + np.arange(splits[-1])
         return dataclasses.replace(
             self._with_rows(rows, splits),
-            image_ids=self.image_ids[indices],
-            files=tuple(self.files[i] for i in indices),
             encoded=None if self.encoded is None else self.encoded.take(indices),
-            negatives=_taken(self.negatives, indices),
-            not_exhaustive=_taken(self.not_exhaustive, indices),
-            sizes=self.sizes[indices],
-            orientations=self.orientations[indices],
-            apply_exif=self.apply_exif[indices],
+            **self._taken(_IMAGE_ARRAYS, lambda values: values[indices]),
+            **self._taken(_IMAGE_TUPLES, lambda values: tuple(values[i] for i in indices)),
         )
 
     def without_rows(self, rows: Collection[int] | np.ndarray) -> DetectionDataset:
@@ -128,17 +131,13 @@ class DetectionDataset:
 
     def _with_rows(self, rows: np.ndarray, splits: np.ndarray) -> DetectionDataset:
         """The data set of `rows` [k] of the annotation arrays, and their `row_splits` [m + 1]."""
-        return dataclasses.replace(
-            self,
-            row_splits=splits,
-            boxes=self.boxes[rows],
-            labels=self.labels[rows],
-            is_crowd=self.is_crowd[rows],
-            annotated_xywh=self.annotated_xywh[rows],
-            areas=self.areas[rows],
-            category_ids=self.category_ids[rows],
-            is_region=None if self.is_region is None else self.is_region[rows],
-        )
+        taken = self._taken(_ROW_ARRAYS, lambda values: values[rows])
+        return dataclasses.replace(self, row_splits=splits, **taken)
+
+    def _taken(self, names: Sequence[str], take: Callable[[Any], Any]) -> dict[str, Any]:
+        """What `take` makes of each of these fields that is not None."""
+        values = {name: getattr(self, name) for name in names}
+        return {name: take(value) for name, value in values.items() if value is not None}
 
     def with_regions_by_class(self) -> DetectionDataset:
         """The data set with a crowd of each class for each region, where regions are not known."""
@@ -196,11 +195,3 @@ class DetectionDataset:
             }
             for row in range(len(self.labels))
         ]
-
-
-_T = TypeVar("_T")
-
-
-def _taken(values: tuple[_T, ...] | None, indices: np.ndarray) -> tuple[_T, ...] | None:
-    """The values at `indices` [k]."""
-    return None if values is None else tuple(values[i] for i in indices)

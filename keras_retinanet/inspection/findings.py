@@ -13,7 +13,7 @@ import numpy as np
 from keras_retinanet.datasets.dataset import DetectionDataset, to_corners
 from keras_retinanet.datasets.validate import ROUNDING, starts_early
 from keras_retinanet.datasets.writing import image_bytes
-from keras_retinanet.errors import DataError, all_faults_listed, faulty_records_left_out
+from keras_retinanet.errors import DataError, faulty_records_left_out
 from keras_retinanet.geometry.anchor_settings import NEGATIVE_IOU
 from keras_retinanet.images.faults import in_threads, likely_fault
 from keras_retinanet.inspection.anchor_fit import TrainedObjects
@@ -58,17 +58,15 @@ def read_part(
 
     The data set is None if nothing can be read, and the findings say why.
     """
-    dataset, lines = None, []
-    with all_faults_listed(), faulty_records_left_out() as left_out:
+    dataset = None
+    with faulty_records_left_out() as lines:
         try:
             dataset = read()
         except DataError as error:
             first, *rest = str(error).split("\n  ")
-            lines = rest or [first]
+            lines += rest or [first]
     # Half a surrogate pair, which JSON can hold, could not be printed.
-    lines = [
-        line.encode("utf-8", "backslashreplace").decode("utf-8") for line in (*left_out, *lines)
-    ]
+    lines = [line.encode("utf-8", "backslashreplace").decode("utf-8") for line in lines]
     return dataset, [Finding(Kind.CANNOT_BE_READ, part, line) for line in lines]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -51,8 +52,6 @@ class Format:
     Attributes:
         read: the reader, which takes the fields of a `DataSource` as arguments: `classes` as what
             `read_classes` gives, all others as they are.
-        needs: the fields that it cannot do without.
-        allows: those that it can use.
         write: takes a data set that `convert.fixed` made, the file names of its images (whose
             stems differ) and the folder; writes the annotations, and returns lines on what it
             could not.
@@ -65,8 +64,6 @@ class Format:
     """
 
     read: Callable[..., DetectionDataset]
-    needs: tuple[str, ...]
-    allows: tuple[str, ...]
     write: Callable[..., list[str]]
     written: DataSource
     images: str | None
@@ -74,13 +71,22 @@ class Format:
     detect: Mapping[str, Callable[[bytes], bool]] = dataclasses.field(default_factory=dict)
 
     @property
+    def fields(self) -> dict[str, bool]:
+        """The fields of a `DataSource` that it can use, and whether it cannot do without."""
+        parameters = inspect.signature(self.read).parameters
+        return {
+            name: parameter.default is parameter.empty
+            for name, parameter in parameters.items()
+            if name in _FIELDS
+        }
+
+    @property
     def lists_classes(self) -> bool:
         """Whether data sets of this format say themselves which classes there are."""
-        return "classes" not in self.allows
+        return "classes" not in self.fields
 
 
 _FIELDS = ("annotations", "images", "name", "split", "classes")
-_FILES = ("annotations", "images")
 
 
 # The file of TFDS loads TensorFlow, which no other format needs before it reads or writes.
@@ -99,8 +105,6 @@ def _write_tfds(*arguments: Any) -> list[str]:
 FORMATS: dict[str, Format] = {
     "coco": Format(
         read_coco,
-        _FILES,
-        (),
         write_coco,
         DataSource("coco", annotations="annotations.json", images="images"),
         "images",
@@ -108,8 +112,6 @@ FORMATS: dict[str, Format] = {
     ),
     "voc": Format(
         read_voc,
-        _FILES,
-        ("classes",),
         write_voc,
         DataSource("voc", annotations="Annotations", images="JPEGImages", classes="classes.csv"),
         "JPEGImages",
@@ -117,24 +119,18 @@ FORMATS: dict[str, Format] = {
     ),
     "csv": Format(
         read_csv,
-        ("annotations",),
-        ("images", "classes"),
         write_csv,
         DataSource("csv", annotations="annotations.csv", classes="classes.csv"),
         "images",
     ),
     "yolo": Format(
         read_yolo,
-        ("annotations", "split"),
-        (),
         write_yolo,
         DataSource("yolo", annotations="data.yaml", split="train"),
         "images/train",
     ),
     "kitti": Format(
         read_kitti,
-        _FILES,
-        ("classes",),
         write_kitti,
         DataSource("kitti", annotations="label_2", images="image_2", classes="classes.csv"),
         "image_2",
@@ -144,8 +140,6 @@ FORMATS: dict[str, Format] = {
     ),
     "open_images": Format(
         read_open_images,
-        _FILES,
-        ("classes",),
         write_open_images,
         DataSource(
             "open_images",
@@ -157,8 +151,6 @@ FORMATS: dict[str, Format] = {
     ),
     "labelme": Format(
         read_labelme,
-        ("annotations",),
-        ("images", "classes"),
         write_labelme,
         DataSource("labelme", annotations=".", classes="classes.csv"),
         ".",
@@ -166,16 +158,12 @@ FORMATS: dict[str, Format] = {
     ),
     "tfrecord": Format(
         read_tfrecord,
-        ("annotations",),
-        ("classes",),
         write_tfrecord,
         DataSource("tfrecord", annotations=".", classes="label_map.pbtxt"),
         None,
     ),
     "tfds": Format(
         _read_tfds,
-        ("name", "split"),
-        (),
         _write_tfds,
         DataSource("tfds", name=f"{NAME}/{VERSION}", split=SPLIT),
         None,
@@ -218,12 +206,13 @@ def read_dataset(
 def _check_fields(
     name: str, form: Format, given: Iterable[str], spell: Callable[[str], str]
 ) -> None:
-    for field in form.needs:
+    needs = [field for field, is_needed in form.fields.items() if is_needed]
+    for field in needs:
         if field not in given:
-            wanted = " ".join(f"{spell(field)}=..." for field in form.needs)
+            wanted = " ".join(f"{spell(field)}=..." for field in needs)
             raise DataError(f"{spell(field)} is not set; the format {name} needs {wanted}")
     for field in given:
-        if field not in (*form.needs, *form.allows):
+        if field not in form.fields:
             raise DataError(
                 f"{spell(field)} is set, but the format {name} has no use for it; leave it out"
             )
@@ -289,9 +278,5 @@ def _head(file: str) -> bytes:
 
 
 def _is_open_images(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            first = file.readline(1000)
-    except OSError:
-        return False  # which the reader says more about
+    first = _head(path).partition(b"\n")[0]
     return b"ImageID" in first and b"LabelName" in first

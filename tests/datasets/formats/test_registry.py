@@ -181,7 +181,9 @@ def test_another_split_lies_in_the_same_annotations(tmp_path):
 
 def test_a_data_set_of_tensorflow_datasets_is_read_by_name_and_split(monkeypatch):
     asked = {}
-    tfds = dataclasses.replace(FORMATS["tfds"], read=lambda **fields: asked.update(fields))
+    tfds = dataclasses.replace(
+        FORMATS["tfds"], read=lambda name, split: asked.update(name=name, split=split)
+    )
     monkeypatch.setitem(FORMATS, "tfds", tfds)
     read_dataset(DataSource(name="voc/2012", split="train"), known=[Category(1, "dog")])
     assert asked == {"name": "voc/2012", "split": "train"}
