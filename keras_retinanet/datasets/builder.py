@@ -167,9 +167,7 @@ class Records:
             DataError: for no images or classes at all, and with all faults.
         """
         source = self.faults.source
-        if not self.images:
-            self.faults.raise_if_any()
-            raise DataError(f"{source}: the data set is empty: it lists no image")
+        checked = check_images(self.images, os.fspath(folder), self.faults)
         categories, rank = self._categories()
         if not categories:
             self.faults.raise_if_any()
@@ -178,10 +176,8 @@ class Records:
             )
         ids = np.array([category.id for category in categories], np.int64)
         self._add_negatives(ids[rank])
-        checked = check_images(self.images, os.fspath(folder), self.faults)
-        return assemble(
-            source, categories, checked, self._objects(ids, rank, checked.sides), self.faults
-        )
+        objects = self._objects(ids, rank, checked.sides)
+        return assemble(source, categories, checked, objects, self.faults)
 
     def _label(self, image: int, number: int, name: str) -> int | None:
         """The index of a class among those known; None, and a fault, if there can be none."""
@@ -219,15 +215,13 @@ class Records:
 
     def _categories(self) -> tuple[list[Category], np.ndarray]:
         """The categories in their order, and for each label its index in that: int64 [K]."""
-        if self._classes is None:
-            names = sorted(self._labels)
-            categories = [Category(i, name) for i, name in enumerate(names, start=1)]
-            index_of = {name: i for i, name in enumerate(names)}
-            return categories, np.array([index_of[name] for name in self._labels], np.int64)
-        known = list(self._classes.values())
-        categories = sorted(known, key=lambda category: category.id)
+        classes = self._classes
+        if classes is None:
+            names = enumerate(sorted(self._labels), start=1)
+            classes = {name: Category(number, name) for number, name in names}
+        categories = sorted(classes.values(), key=lambda category: category.id)
         indices = {category: index for index, category in enumerate(categories)}
-        return categories, np.array([indices[category] for category in known], np.int64)
+        return categories, np.array([indices[classes[name]] for name in self._labels], np.int64)
 
     def _add_negatives(self, ids: np.ndarray) -> None:
         """Writes the negatives into the image records; `ids` [K] are the category ids of labels."""
@@ -238,10 +232,8 @@ class Records:
     def _objects(self, ids: np.ndarray, rank: np.ndarray, sides: np.ndarray) -> Objects:
         """All that was added, given `ids` [K], `rank` [K] and the `sides` [n, 2] of the images."""
         # At Open Images' size each of these arrays takes up to 0.4 GB: none is copied for nothing.
-        image_of, numbers = (
-            np.frombuffer(self._image_of, np.int64),
-            np.frombuffer(self._numbers, np.int64),
-        )
+        image_of = np.frombuffer(self._image_of, np.int64)
+        numbers = np.frombuffer(self._numbers, np.int64)
         corners = np.frombuffer(self._corners).reshape(-1, 4)
         if self._relative:
             corners = corners * np.tile(sides[image_of], 2)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
-from keras_retinanet.errors import DataError
+import msgspec
+
+from keras_retinanet.errors import DataError, show
 from keras_retinanet.images.header import IMAGE_SUFFIXES
 
 
@@ -56,6 +59,50 @@ def finite_numbers(values: Iterable[Any]) -> list[float] | None:
     return numbers
 
 
+_Record = TypeVar("_Record", bound=msgspec.Struct)
+
+
+def typed(record: Any, type_: type[_Record], must_be: Mapping[str, str]) -> _Record:
+    """A record of a JSON file as its type; fields that the type has not are passed over.
+
+    Args:
+        record: a parsed JSON value.
+        type_: what it is to be.
+        must_be: what each field of that must be, in words.
+
+    Raises:
+        DataError: without the name of a file or record, for the first field that is not so.
+    """
+    if type(record) is not dict:
+        raise DataError(f"must be a JSON object, but is {show(record)}")
+    known = {key: record[key] for key in type_.__struct_encode_fields__ if key in record}
+    try:
+        return msgspec.convert(known, type_)
+    except msgspec.ValidationError as error:
+        # "Expected `float`, got `str` - at `$.bbox[0]`", "... missing required field `bbox`"
+        field = re.findall(r"`\W*(\w+)", str(error))[-1]
+        is_ = show(record[field]) if field in record else "missing"
+        raise DataError(f"{field} must be {must_be[field]}, but is {is_}") from None
+
+
+def image_size(sides: Sequence[str | None], name: str) -> tuple[int, int] | None:
+    """Height and width of an image from their texts; None where neither is said, or both are 0.
+
+    Args:
+        sides: height and width, each None where it is not said.
+        name: what the message calls the two.
+
+    Raises:
+        DataError: without the name of a file, if they are no whole numbers.
+    """
+    if not any(sides):
+        return None
+    numbers = finite_numbers(sides)
+    if numbers is None or any(number != int(number) for number in numbers):
+        raise DataError(f"{name} must be whole numbers of pixels, but is {show(sides)}")
+    return (int(numbers[0]), int(numbers[1])) if any(numbers) else None
+
+
 def csv_rows(source: str, text: str, kind: str) -> Iterator[tuple[int, list[str]]]:
     """The rows of a comma-separated table that are not empty, each with the number of its line.
 
@@ -72,14 +119,7 @@ def csv_rows(source: str, text: str, kind: str) -> Iterator[tuple[int, list[str]
 
 
 # Images that people have and that are not read.
-UNREAD_SUFFIXES = tuple(
-    suffix
-    for suffix in (
-        *(".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm"),
-        *(".svg", ".tga", ".tif", ".tiff", ".webp"),
-    )
-    if suffix not in IMAGE_SUFFIXES
-)
+UNREAD_SUFFIXES = (".jfif", ".jp2", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm", ".svg", ".tga")
 
 
 def unread_image(file: str | os.PathLike[str]) -> str:

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -335,20 +335,19 @@ def _sound(
         raise DataError(f"{source}: no image is left without a fault")
     is_sound = np.isin(objects.image_of, images) & (objects.labels >= 0) & ~is_outside
     rows = np.flatnonzero(is_sound)
-    kept = CheckedImages(
-        [records[image] for image in images.tolist()],
-        checked.sides[images],
-        checked.orientations[images],
-        checked.apply_exif[images],
-        checked.folder,
+    kept = dataclasses.replace(
+        checked,
+        records=[records[image] for image in images.tolist()],
+        **_arrays_at(checked, images),
     )
-    arrays = {
-        field.name: getattr(objects, field.name)[rows]
-        for field in dataclasses.fields(Objects)
-        if field.name != "describe"
-    }
+    arrays = _arrays_at(objects, rows)
     arrays["image_of"] = np.searchsorted(images, arrays["image_of"])
     return kept, Objects(**arrays, describe=lambda row: objects.describe(int(rows[row])))
+
+
+def _arrays_at(table: CheckedImages | Objects, rows: np.ndarray) -> dict[str, Any]:
+    """Some rows [k] of all arrays of a table."""
+    return {k: column[rows] for k, column in vars(table).items() if isinstance(column, np.ndarray)}
 
 
 def _check_inside(objects: Objects, checked: CheckedImages, faults: Faults) -> np.ndarray:

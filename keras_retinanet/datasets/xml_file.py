@@ -13,12 +13,17 @@ from keras_retinanet.errors import DataError
 _SAFE_EXPAT = (2, 4, 1)
 
 
-def parse_xml(file: str | os.PathLike[str]) -> ET.Element:
-    """The outermost element of an XML file.
+def parse_xml(file: str | os.PathLike[str], kind: str) -> ET.Element:
+    """The outermost element of an XML file, <annotation>.
+
+    Args:
+        file: the path.
+        kind: what it should be, "VOC".
 
     Raises:
-        DataError: without the name of the file, if it cannot be read, is not XML, or declares
-            entities, by which a small file can grow to any size (CWE-776).
+        DataError: without the name of the file, if it cannot be read, is not XML, has another
+            outermost element, or declares entities, by which a small file can grow to any size
+            (CWE-776).
     """
     if expat.version_info < _SAFE_EXPAT:
         raise DataError(
@@ -39,7 +44,12 @@ def parse_xml(file: str | os.PathLike[str]) -> ET.Element:
         if isinstance(error, DataError):
             raise
         raise DataError(f"not XML ({error}); write it anew or leave it out") from None
-    return builder.close()
+    root = builder.close()
+    if root.tag != "annotation":
+        raise DataError(
+            f"not a {kind} file: its outermost element is <{root.tag}>, not <annotation>"
+        )
+    return root
 
 
 def _refuse_entity(name: str, *_: object) -> NoReturn:

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import pathlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
@@ -21,7 +20,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from keras_retinanet.datasets.dataset import Category, DetectionDataset
 from keras_retinanet.datasets.formats.coco_text_ids import number_text_ids
-from keras_retinanet.datasets.parsing import image_path, read_text
+from keras_retinanet.datasets.parsing import image_path, read_text, typed
 from keras_retinanet.datasets.validate import (
     NONE,
     ImageRecord,
@@ -200,18 +199,11 @@ def _typed(key: str, records: Sequence[Any], faults: Faults) -> Iterator[Struct 
     """The records of a list that can be told by an id; notes the others."""
     kind, type_ = _RECORDS[key]
     for number, record in enumerate(records, start=1):
-        if type(record) is not dict:
-            faults.add(f"{kind} number {number}: must be a JSON object, but is {show(record)}")
-            continue
-        known = {"id": UNSET} | {k: record[k] for k in type_.__struct_fields__ if k in record}
         try:
-            yield msgspec.convert(known, type_)
-        except msgspec.ValidationError as error:
-            # "Expected `float`, got `str` - at `$.bbox[0]`", "... missing required field `bbox`"
-            field = re.findall(r"`\W*(\w+)", str(error))[-1]
-            is_ = show(record[field]) if field in record else "missing"
-            problem = f"{field} must be {_MUST_BE[field]}, but is {is_}"
-            if field == "id":
+            yield typed(record, type_, _MUST_BE)
+        except DataError as error:
+            problem = str(error)
+            if problem.startswith(("must ", "id ")) or "id" not in record:
                 faults.add(f"{kind} number {number}: {problem}")
                 continue
             if kind != "image":  # whose faults `check_images` notes

@@ -10,9 +10,15 @@ from collections.abc import Mapping, Sequence
 from keras_retinanet.datasets.builder import Classes, Records
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.label_map import write_classes
-from keras_retinanet.datasets.parsing import csv_rows, finite_numbers, image_path, read_text
+from keras_retinanet.datasets.parsing import (
+    csv_rows,
+    finite_numbers,
+    image_path,
+    image_size,
+    read_text,
+)
 from keras_retinanet.datasets.writing import decimal, left_out_crowds, written_objects
-from keras_retinanet.errors import show
+from keras_retinanet.errors import DataError, show
 
 _KIND = "a CSV file of path,x1,y1,x2,y2,class"
 
@@ -67,17 +73,27 @@ def read_csv(
         header = columns_of(cells) if is_first else None
         is_first = False
         if header is not None:
-            order, size_order, width = header, _size_header(cells), len(cells)
+            order, size_order, width = header, _indices(cells, _SIZE_COLUMNS), len(cells)
         elif len(cells) != width or not cells[order[0]].strip():
             expected = f"{width} columns, the image's path among them"
             records.add_fault(0, line, f"must have {expected}, but is {show(','.join(cells))}")
         else:
             path, *corners, name = (cells[i].strip() for i in order)
-            sides = [cells[i].strip() for i in size_order or ()]
+            # Some tools write 0 for what they do not know.
+            sides = [cell if (cell := cells[i].strip()) != "0" else "" for i in size_order or ()]
+            size, problem = None, None
+            try:
+                size = image_size(sides, "height and width")
+            except DataError as error:
+                problem = str(error)
             if path not in rows:
                 file = image_path(folder, path)
-                rows[path] = records.add_image(file, name=f"line {line}", size=_size(sides))
-            _check_size(rows[path], line, sides, records)
+                rows[path] = records.add_image(file, name=f"line {line}", size=size)
+            first = records.images[rows[path]]
+            if size is not None and size != first.size:
+                problem = f"width and height are others than in {first.name}, of the same image"
+            if problem is not None:
+                records.add_fault(rows[path], line, problem)
             _read_object(rows[path], line, corners, name, records)
     return records.dataset(folder)
 
@@ -87,37 +103,11 @@ def columns_of(cells: Sequence[str]) -> list[int] | None:
     return _indices(cells, _COLUMNS)
 
 
-def _size_header(cells: list[str]) -> list[int] | None:
-    """The indices of the height and the width, if a header names both."""
-    return _indices(cells, _SIZE_COLUMNS)
-
-
 def _indices(cells: Sequence[str], columns: Mapping[str, tuple[str, ...]]) -> list[int] | None:
     """The first index of each column in a header; None if any is missing."""
     names = [cell.strip().lower() for cell in cells]
     found = [[i for i, name in enumerate(names) if name in known] for known in columns.values()]
     return [indices[0] for indices in found] if all(found) else None
-
-
-def _size(sides: Sequence[str]) -> tuple[int, int] | None:
-    """Height and width; None if not said, in whole numbers."""
-    numbers = finite_numbers(sides)
-    if not numbers or any(number != int(number) for number in numbers):
-        return None
-    return (int(numbers[0]), int(numbers[1])) if any(numbers) else None
-
-
-def _check_size(row: int, line: int, sides: Sequence[str], records: Records) -> None:
-    """Notes a size that is none, or another one than that of the image's first line."""
-    size = _size(sides)
-    if size is None and any(side not in ("", "0") for side in sides):
-        problem = f"height and width must be whole numbers of pixels, but is {show(sides)}"
-        records.add_fault(row, line, problem)
-    elif size is not None and size != records.images[row].size:
-        problem = (
-            f"width and height are others than in {records.images[row].name}, of the same image"
-        )
-        records.add_fault(row, line, problem)
 
 
 def _read_object(row: int, line: int, corners: list[str], name: str, records: Records) -> None:

@@ -8,7 +8,9 @@ import os
 import pathlib
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from keras_retinanet.datasets.builder import Classes, Records
 from keras_retinanet.datasets.dataset import DetectionDataset
@@ -16,9 +18,11 @@ from keras_retinanet.datasets.label_map import write_classes
 from keras_retinanet.datasets.parsing import (
     finite_numbers,
     image_path,
+    image_size,
     list_annotations,
     list_folder,
     read_text,
+    typed,
 )
 from keras_retinanet.datasets.writing import written_objects
 from keras_retinanet.datasets.xml_file import parse_xml
@@ -27,6 +31,31 @@ from keras_retinanet.files import write_json
 
 # The fewest points that shapes with an extent have; lines and points have none.
 _POINTS = {"rectangle": 2, "circle": 2, "polygon": 3, "mask": 2}
+
+
+class _File(Struct, rename="camel"):
+    image_path: Annotated[str, Meta(min_length=1)]
+    shapes: list[Any]
+    image_height: Any = None
+    image_width: Any = None
+
+
+class _Shape(Struct):
+    label: str
+    points: Any = None
+    shape_type: Literal["rectangle", "circle", "polygon", "mask"] = "polygon"
+    group_id: int | bool | None = None
+    flags: dict[Any, Any] | None = None
+
+
+_MUST_BE = {
+    "imagePath": "a text",
+    "shapes": "a list",
+    "label": "a text",
+    "shape_type": f"one that has a box ({', '.join(_POINTS)}; draw a rectangle or remove it)",
+    "group_id": "a whole number or null",
+    "flags": "a JSON object",
+}
 
 # LabelMe lets people define flags; this one is written for crowds, and read.
 CROWD_FLAG = "iscrowd"
@@ -66,35 +95,31 @@ def read_labelme(
         return read_labelme_xml(annotations, images, classes)
     for name in list_annotations(source, ".json"):
         try:
-            content = _load(os.path.join(source, name))
+            content, size = _load(os.path.join(source, name))
         except DataError as error:
             records.faults.add(str(error))
             continue
-        file = image_path(folder, content["imagePath"])
-        row = records.add_image(file, name=name, size=content["size"])
-        _read_shapes(content["shapes"], row, records)
+        row = records.add_image(image_path(folder, content.image_path), name=name, size=size)
+        _read_shapes(content.shapes, row, records)
     return records.dataset(folder)
 
 
-def _load(file: str) -> dict[str, Any]:
-    """The parsed file, with `imagePath` and `shapes` of the right types, and a `size` or None."""
+def _load(file: str) -> tuple[_File, tuple[int, int] | None]:
+    """What a file says, and the height and width of its image if it says both."""
     text = read_text(file, "a LabelMe JSON file")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not JSON ({error}); write it anew or leave it out") from None
-    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
-        raise DataError(f'{file}: not a LabelMe file: the list "shapes" is missing')
-    if not isinstance(content.get("imagePath"), str) or not content["imagePath"]:
-        raise DataError(
-            f"{file}: imagePath must be a text, but is {show(content.get('imagePath'))}"
-        )
-    sides = [content.get(key) for key in ("imageHeight", "imageWidth")]
+    try:
+        parsed = typed(content, _File, _MUST_BE)
+    except DataError as error:
+        raise DataError(f"{file}: not a LabelMe file: {error}") from None
+    sides = [parsed.image_height, parsed.image_width]
     numbers = finite_numbers(side for side in sides if side is not None)
     if numbers is None or any(number != int(number) for number in numbers):
         raise DataError(f"{file}: imageHeight and imageWidth must be whole, but are {show(sides)}")
-    content["size"] = (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else None
-    return content
+    return parsed, (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else None
 
 
 def _read_shapes(shapes: list[Any], row: int, records: Records) -> None:
@@ -103,58 +128,34 @@ def _read_shapes(shapes: list[Any], row: int, records: Records) -> None:
     An object is a crowd if any of its shapes is.
     """
     groups: dict[Any, tuple[int, str, list[float], bool]] = {}
-    for number, shape in enumerate(shapes, start=1):
-        if problem := _shape_problem(shape):
-            records.add_fault(row, number, problem)
+    for number, record in enumerate(shapes, start=1):
+        try:
+            shape = typed(record, _Shape, _MUST_BE)
+            box = _enclosing_box(shape.points, shape.shape_type)
+        except DataError as error:
+            records.add_fault(row, number, str(error))
             continue
-        box, name = _shape_box(shape), shape["label"]
-        group = shape.get("group_id")
-        key = number if group is None else (name, group)
-        is_crowd = (shape.get("flags") or {}).get(CROWD_FLAG) is True
-        if key in groups:
-            first, _, other, crowd = groups[key]
-            box = [*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:])]
-            groups[key] = (first, name, box, crowd or is_crowd)
-        else:
-            groups[key] = (number, name, box, is_crowd)
+        key = number if shape.group_id is None else (shape.label, shape.group_id)
+        is_crowd = (shape.flags or {}).get(CROWD_FLAG) is True
+        first, _, other, crowd = groups.get(key, (number, "", box, False))
+        box = [*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:])]
+        groups[key] = (first, shape.label, box, crowd or is_crowd)
     for number, name, box, is_crowd in groups.values():
         records.add_object(row, number, name, box, is_crowd=is_crowd)
 
 
-def _shape_problem(shape: Any) -> str | None:
-    if not isinstance(shape, dict):
-        return f"must be a JSON object, but is {show(shape)}"
-    if not isinstance(shape.get("label"), str):
-        return f"label must be a text, but is {show(shape.get('label'))}"
-    kind = shape.get("shape_type", "polygon")
-    if not isinstance(kind, str) or kind not in _POINTS:
-        return f"a shape of type {show(kind)} has no box; draw a rectangle or remove it"
-    points: Any = shape.get("points")
+def _enclosing_box(points: Any, kind: str) -> list[float]:
+    """xyxy about the points of a shape; a DataError says what is wrong with them."""
     is_list = isinstance(points, list) and all(isinstance(p, list) and len(p) == 2 for p in points)
-    if not is_list or finite_numbers(value for point in points for value in point) is None:
-        return f"points must be pairs of finite numbers, but is {show(points)}"
+    values = finite_numbers(value for point in points for value in point) if is_list else None
+    if values is None:
+        raise DataError(f"points must be pairs of finite numbers, but is {show(points)}")
     if len(points) < _POINTS[kind]:
-        return f"a {kind} takes {_POINTS[kind]} points or more, but has {len(points)}"
-    if not isinstance(shape.get("group_id"), int | None):
-        return f"group_id must be a whole number or null, but is {show(shape['group_id'])}"
-    if not isinstance(shape.get("flags"), dict | None):
-        return f"flags must be a JSON object, but is {show(shape['flags'])}"
-    return None
-
-
-def _shape_box(shape: dict[str, Any]) -> list[float]:
-    """xyxy of a shape without fault."""
-    points = [[float(value) for value in point] for point in shape["points"]]
-    if shape.get("shape_type") == "circle":  # its centre, and a point on its rim
-        (x, y), (rim_x, rim_y) = points[:2]
-        radius = math.hypot(rim_x - x, rim_y - y)
-        return [x - radius, y - radius, x + radius, y + radius]
-    return _enclosing_box(points)
-
-
-def _enclosing_box(points: Sequence[Sequence[float]]) -> list[float]:
-    """xyxy about points."""
-    xs, ys = zip(*points, strict=True)
+        raise DataError(f"a {kind} takes {_POINTS[kind]} points or more, but has {len(points)}")
+    xs, ys = values[::2], values[1::2]
+    if kind == "circle":  # its centre, and a point on its rim
+        radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+        return [xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius]
     return [min(xs), min(ys), max(xs), max(ys)]
 
 
@@ -183,8 +184,13 @@ def read_labelme_xml(
     records = Records(source, classes)
     for name in list_annotations(source, ".xml"):
         try:
-            root = _parse(os.path.join(source, name))
-            size = _size(root)
+            root = parse_xml(os.path.join(source, name), "LabelMe")
+            if root.find("object/bndbox") is not None:
+                raise DataError(
+                    "not a LabelMe file: its objects have VOC's <bndbox>; say the format voc"
+                )
+            sides = [_text(root, f"imagesize/{key}") for key in ("nrows", "ncols")]
+            size = image_size(sides, "imagesize/nrows and imagesize/ncols")
             image = _image(root, folder)
         except DataError as error:
             records.faults.add(f"{name}: {error}")
@@ -202,31 +208,9 @@ def is_labelme_xml(root: ET.Element) -> bool:
     return root.tag == "annotation" and any(root.find(shape) is not None for shape in shapes)
 
 
-def _parse(file: str) -> ET.Element:
-    root = parse_xml(file)
-    if root.tag != "annotation":
-        raise DataError(
-            f"not a LabelMe file: its outermost element is <{root.tag}>, not <annotation>"
-        )
-    if root.find("object/bndbox") is not None:
-        raise DataError("not a LabelMe file: its objects have VOC's <bndbox>; say the format voc")
-    return root
-
-
 def _text(element: ET.Element, path: str) -> str:
     # The tool writes line breaks around each text.
     return (element.findtext(path) or "").strip()
-
-
-def _size(root: ET.Element) -> tuple[int, int] | None:
-    """Height and width, None if not said."""
-    texts = [_text(root, f"imagesize/{key}") for key in ("nrows", "ncols")]
-    if not any(texts):
-        return None
-    sides = finite_numbers(texts)
-    if sides is None or any(side != int(side) for side in sides):
-        raise DataError(f"imagesize must be nrows and ncols in whole pixels, but is {show(texts)}")
-    return (int(sides[0]), int(sides[1])) if any(sides) else None
 
 
 def _image(root: ET.Element, folder: str) -> str:
@@ -238,32 +222,24 @@ def _image(root: ET.Element, folder: str) -> str:
 
 
 def _read_object(element: ET.Element, row: int, number: int, records: Records) -> None:
+    try:
+        records.add_object(row, number, _text(element, "name"), _object_box(element))
+    except DataError as error:
+        records.add_fault(row, number, str(error))
+
+
+def _object_box(element: ET.Element) -> list[float]:
+    """xyxy about the polygon, or as LabelMe writes it beside a mask; a DataError for neither."""
     polygon = element.find("polygon")
-    corners = _segment_box(element) if polygon is None else _polygon_box(polygon)
-    if isinstance(corners, str):
-        records.add_fault(row, number, corners)
-    else:
-        records.add_object(row, number, _text(element, "name"), corners)
-
-
-def _polygon_box(polygon: ET.Element) -> list[float] | str:
-    """xyxy, or what is wrong with the polygon."""
-    points = [[_text(point, "x"), _text(point, "y")] for point in polygon.findall("pt")]
-    values = finite_numbers(text for point in points for text in point)
-    if values is None:
-        return f"the points must be pairs of finite numbers, but are {show(points)}"
-    if len(points) < _POINTS["polygon"]:
-        return f"a polygon takes {_POINTS['polygon']} points or more, but has {len(points)}"
-    return _enclosing_box(list(zip(values[::2], values[1::2], strict=True)))
-
-
-def _segment_box(element: ET.Element) -> list[float] | str:
-    """xyxy of the box that LabelMe writes beside a mask, or what is wrong with it."""
+    if polygon is not None:
+        points = [[_text(point, "x"), _text(point, "y")] for point in polygon.findall("pt")]
+        return _enclosing_box(points, "polygon")
     texts = [_text(element, f"segm/box/{side}") for side in _SIDES]
-    found = finite_numbers(texts)
-    if found is None:
-        return f"needs a polygon, or a segm whose box has finite {', '.join(_SIDES)}; {show(texts)}"
-    return found
+    box = finite_numbers(texts)
+    if box is None:
+        shown = f"finite {', '.join(_SIDES)}; {show(texts)}"
+        raise DataError(f"needs a polygon, or a segm whose box has {shown}")
+    return box
 
 
 def write_labelme(

@@ -14,6 +14,7 @@ from keras_retinanet.datasets.label_map import write_classes
 from keras_retinanet.datasets.parsing import (
     ImageFolder,
     finite_numbers,
+    image_size,
     list_annotations,
     read_text,
 )
@@ -72,8 +73,11 @@ def _annotation_files(source: str) -> list[tuple[str, str]]:
 def _read_file(file: str, stem: str, folder: ImageFolder, records: Records) -> None:
     name = f"{stem}.xml"
     try:
-        root = _parse(file)
-        size = _size(root)
+        root = parse_xml(file, "VOC")
+        if is_labelme_xml(root):
+            raise DataError("not a VOC file: it is one of LabelMe; say the format labelme")
+        sides = [root.findtext(f"size/{key}") for key in ("height", "width")]
+        size = image_size(sides, "size/height and size/width")
         image = folder.find(stem)
     except DataError as error:
         records.faults.add(f"{name}: {error}")
@@ -81,26 +85,6 @@ def _read_file(file: str, stem: str, folder: ImageFolder, records: Records) -> N
     row = records.add_image(image, name=name, size=size)
     for number, element in enumerate(root.findall("object"), start=1):
         _read_object(element, row, number, records)
-
-
-def _parse(file: str) -> ET.Element:
-    root = parse_xml(file)
-    if root.tag != "annotation":
-        raise DataError(f"not a VOC file: its outermost element is <{root.tag}>, not <annotation>")
-    if is_labelme_xml(root):
-        raise DataError("not a VOC file: it is one of LabelMe; say the format labelme")
-    return root
-
-
-def _size(root: ET.Element) -> tuple[int, int] | None:
-    """Height and width, None if not said."""
-    texts = [root.findtext(f"size/{key}") for key in ("height", "width")]
-    if texts == [None, None]:
-        return None
-    sides = finite_numbers(texts)
-    if sides is None or any(side != int(side) for side in sides):
-        raise DataError(f"size must be a height and a width in whole pixels, but is {show(texts)}")
-    return (int(sides[0]), int(sides[1])) if any(sides) else None
 
 
 def _read_object(element: ET.Element, row: int, number: int, records: Records) -> None:

@@ -113,8 +113,16 @@ def _read_images(
     for image, labels in pairs:
         row = records.add_image(str(image), name=str(labels))
         has_labels |= labels.is_file()
-        if labels.is_file():
-            _read_labels(labels, row, records, shape, guess)
+        if not labels.is_file():
+            continue
+        try:
+            text = read_text(labels, "a YOLO label file")
+        except DataError as error:
+            records.faults.add(str(error))
+            continue
+        for line, words in enumerate(map(str.split, text.splitlines()), start=1):
+            if words:
+                _read_object(words, row, line, records, shape, guess)
     if "kpt_shape" not in content:
         guess.check(source)
     if not has_labels:
@@ -235,24 +243,6 @@ def _has_labels(file: pathlib.Path) -> bool:
     return len(words) >= _BOX_COLUMNS and finite_numbers(words) is not None
 
 
-def _read_labels(
-    file: pathlib.Path,
-    row: int,
-    records: Records,
-    shape: KeypointShape | None,
-    guess: PoseGuess,
-) -> None:
-    try:
-        text = read_text(file, "a YOLO label file")
-    except DataError as error:
-        records.faults.add(str(error))
-        return
-    for line, content in enumerate(text.splitlines(), start=1):
-        words = content.split()
-        if words:
-            _read_object(words, row, line, records, shape, guess)
-
-
 def _read_object(
     words: list[str],
     row: int,
@@ -283,15 +273,10 @@ def _read_object(
 
 def _corners(numbers: list[float], is_outline: bool) -> tuple[float, float, float, float]:
     if is_outline:
-        x, y = numbers[::2], numbers[1::2]
-        return min(x), min(y), max(x), max(y)
-    x_center, y_center, width, height = numbers
-    return (
-        x_center - width / 2,
-        y_center - height / 2,
-        x_center + width / 2,
-        y_center + height / 2,
-    )
+        xs, ys = numbers[::2], numbers[1::2]
+        return min(xs), min(ys), max(xs), max(ys)
+    x, y, half_width, half_height = numbers[0], numbers[1], numbers[2] / 2, numbers[3] / 2
+    return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 def write_yolo(dataset: DetectionDataset, names: Sequence[str], folder: pathlib.Path) -> list[str]:

@@ -98,8 +98,8 @@ def test_paths_of_windows_and_another_folder(folder, tmp_path):
     [
         ("", "1.json: not JSON (Expecting value: line 1 column 1 (char 0)); write it anew"),
         ("[" * 100_000, "1.json: not JSON (maximum recursion depth exceeded"),
-        ("[]", '1.json: not a LabelMe file: the list "shapes" is missing'),
-        ({"shapes": []}, "1.json: imagePath must be a text, but is null"),
+        ("[]", "1.json: not a LabelMe file: must be a JSON object, but is []"),
+        ({"shapes": []}, "1.json: not a LabelMe file: imagePath must be a text, but is missing"),
         (
             content(imageHeight="x"),
             '1.json: imageHeight and imageWidth must be whole, but are ["x"',
@@ -109,11 +109,11 @@ def test_paths_of_windows_and_another_folder(folder, tmp_path):
         (content(name="c.jpg"), "1.json: {folder}/c.jpg: no such file; put it there"),
         (content(), "1.json: {folder}/a.jpg: another image record has this file too"),
         (content(3, name="b.jpg"), "1.json, object 1: must be a JSON object, but is 3"),
-        (content({}, name="b.jpg"), "1.json, object 1: label must be a text, but is null"),
+        (content({}, name="b.jpg"), "1.json, object 1: label must be a text, but is missing"),
         (content(shape("", [[1, 1], [2, 2]]), name="b.jpg"), "object 1: the name of the class is"),
         (
             content(shape("dog", [[1, 1]], "point"), name="b.jpg"),
-            'a shape of type "point" has no box',
+            'draw a rectangle or remove it), but is "point"',
         ),
         (
             content(shape("dog", [[1, 1]]), name="b.jpg"),

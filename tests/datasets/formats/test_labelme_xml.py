@@ -61,11 +61,12 @@ def test_images_lie_in_the_folder_that_the_file_names(tmp_path):
         ),
         (
             FILE.format(name="a.jpg", objects="").replace("20", "x"),
-            'a.xml: imagesize must be nrows and ncols in whole pixels, but is ["x", "30"]',
+            "a.xml: imagesize/nrows and imagesize/ncols must be whole numbers of pixels, "
+            'but is ["x", "30"]',
         ),
         (
             FILE.format(name="a.jpg", objects=polygon((1, 2), (3, "x"))),
-            "a.xml, object 1: the points must be pairs of finite numbers, but are "
+            "a.xml, object 1: points must be pairs of finite numbers, but is "
             '[["1", "2"], ["3", "x"]]',
         ),
         (
