@@ -1,6 +1,6 @@
 """Open Images' annotation format: one CSV file of boxes, and one of labels for whole images.
 
-`read_clean` reads the columns of a file without a fault at once; every other file is read line by
+`_add_columns` reads the columns of a file without a fault at once; every other file is read line by
 line, to say what is wrong with which. `read_oidv4` reads what OIDv4's toolkit makes of the boxes.
 """
 
@@ -12,7 +12,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -72,11 +72,7 @@ def read_open_images(
     folder = ImageFolder(images)
     records = Records(source, classes, record_name=lambda _, line: f"line {line}", relative=True)
     rows = _Rows(folder, records, skip_missing=skip_missing)
-    boxes = read_clean(source, _header(source))
-    if boxes is not None and (classes is None or set(boxes.labels) <= set(classes)):
-        _add_all(boxes, rows)
-        del boxes  # 0.7 GB at Open Images' size
-    else:
+    if not _add_columns(source, rows, classes):
         for line, (image_id, name, *corners, group) in _rows(
             source, _BOXES, _BOX_COLUMNS, optional=_GROUP
         ):
@@ -180,33 +176,6 @@ def _rows(
         raise DataError(f"{source}: line {reader.line_num}: {error}; give {kind}") from None
 
 
-def _header(source: str) -> list[str]:
-    """The names of the columns as they stand there; none of a file that cannot be read so."""
-    try:
-        with open(source, encoding="utf-8-sig", newline="") as file:
-            return file.readline().rstrip("\r\n").split(",")
-    except (OSError, UnicodeDecodeError):
-        return []
-
-
-def _add_all(boxes: Boxes, rows: _Rows) -> None:
-    first = np.unique(boxes.image_of, return_index=True)[1] + FIRST_LINE
-    added = [
-        rows.of(image_id, line) for image_id, line in zip(boxes.images, first.tolist(), strict=True)
-    ]
-    row_of = np.array([NONE if row is None else row for row in added])[boxes.image_of]
-    kept = np.flatnonzero(row_of >= 0) if rows.missing else slice(None)
-    used, name_of = np.unique(boxes.label_of[kept], return_inverse=True)
-    rows.records.add_objects(
-        images=row_of[kept],
-        numbers=np.arange(len(row_of))[kept] + FIRST_LINE,
-        names=[boxes.labels[label] for label in used],
-        name_of=name_of,
-        corners=boxes.corners[kept],
-        is_crowd=boxes.is_group[kept],
-    )
-
-
 def _read_object(
     row: int, line: int, name: str, corners: list[str], group: str, records: Records
 ) -> None:
@@ -221,67 +190,72 @@ def _read_object(
         records.add_object(row, line, name, box, is_crowd=group == "1")
 
 
-class Boxes(NamedTuple):
-    """The lines of a file.
-
-    Attributes:
-        images: the ids of the images, in the order in which they come.
-        image_of: int64 [t], the index of each line's in that.
-        labels: the names of the classes, likewise.
-        label_of: int64 [t].
-        corners: float64 [t, 4], xyxy in fractions of the sides, finite and in order.
-        is_group: bool [t].
-    """
-
-    images: list[str]
-    image_of: np.ndarray
-    labels: list[str]
-    label_of: np.ndarray
-    corners: np.ndarray
-    is_group: np.ndarray
-
-
-def read_clean(source: str, header: Sequence[str]) -> Boxes | None:
-    """Reads a file of which every line is as it should be.
-
-    Args:
-        source: the file.
-        header: the names of its columns.
+def _add_columns(source: str, rows: _Rows, classes: Classes | None) -> bool:
+    """Adds the boxes of a file of which every line is as it should be.
 
     Returns:
-        None if any line is faulty, or in a form that only the careful way knows.
+        Whether it did: not, if any line is faulty, or in a form that only the careful way knows.
+    """
+    table = _read_columns(source)
+    if table is None:
+        return False
+    images, image_of = _encoded(table.column("ImageID"))
+    labels, label_of = _encoded(table.column("LabelName"))
+    corners = np.stack([table.column(name).to_numpy() for name in _CORNERS], axis=1)  # [t, 4]
+    groups = table.column(_GROUP).fill_null(0).to_numpy()
+    del table  # 0.5 GB at Open Images' size
+    is_clean = (
+        all(map(_is_plain, (*images, *labels)))
+        and (classes is None or set(labels) <= set(classes))
+        and np.isin(groups, (-1, 0, 1)).all()  # -1 stands for "unknown" in the older parts
+        and (np.abs(corners) < 1e15).all()
+        and (corners[:, :2] <= corners[:, 2:]).all()
+    )
+    if not is_clean:
+        return False
+    first = (np.unique(image_of, return_index=True)[1] + FIRST_LINE).tolist()
+    added = [rows.of(image_id, line) for image_id, line in zip(images, first, strict=True)]
+    row_of = np.array([NONE if row is None else row for row in added])[image_of]
+    kept = np.flatnonzero(row_of >= 0) if rows.missing else slice(None)
+    used, name_of = np.unique(label_of[kept], return_inverse=True)
+    rows.records.add_objects(
+        images=row_of[kept],
+        numbers=np.arange(len(row_of))[kept] + FIRST_LINE,
+        names=[labels[label] for label in used],
+        name_of=name_of,
+        corners=corners[kept],
+        is_crowd=groups[kept] == 1,
+    )
+    return True
+
+
+def _read_columns(source: str) -> Any | None:
+    """The pyarrow.Table of the columns that are used, `IsGroupOf` null where it is not there.
+
+    None, if there are no lines, or any is of another length or type.
     """
     import pyarrow as pa  # takes a quarter of a second, which other formats need not
     from pyarrow import csv
 
-    text, group = pa.dictionary(pa.int32(), pa.string()), [_GROUP] * (_GROUP in header)
-    types = {"ImageID": text, "LabelName": text}
-    types |= dict.fromkeys(_CORNERS, pa.float64()) | dict.fromkeys(group, pa.int8())
+    text = pa.dictionary(pa.int32(), pa.string())
+    types = {"ImageID": text, "LabelName": text, _GROUP: pa.int8()}
+    types |= dict.fromkeys(_CORNERS, pa.float64())
     try:
         table = csv.read_csv(
             source,
             # An empty line, and one of another length, is an error.
             parse_options=csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
-                include_columns=list(types), column_types=types, null_values=[]
+                include_columns=list(types),
+                include_missing_columns=True,
+                column_types=types,
+                null_values=[],
             ),
         )
     except (pa.ArrowException, OSError):
         return None
-    table = table.unify_dictionaries()
-    if len(set(header)) < len(header) or not len(table):
-        return None
-    images, image_of = _encoded(table.column("ImageID"))
-    labels, label_of = _encoded(table.column("LabelName"))
-    corners = np.stack([table.column(name).to_numpy() for name in _CORNERS], axis=1)
-    groups = table.column(_GROUP).to_numpy() if group else np.zeros(len(table), np.int8)
-    is_clean = (
-        all(map(_is_plain, (*images, *labels)))
-        and np.isin(groups, (-1, 0, 1)).all()  # -1 stands for "unknown" in the older parts
-        and (np.abs(corners) < 1e15).all()
-        and (corners[:, :2] <= corners[:, 2:]).all()
-    )
-    return Boxes(images, image_of, labels, label_of, corners, groups == 1) if is_clean else None
+    has_all = not any(table.column(name).null_count for name in _BOX_COLUMNS)
+    return table.unify_dictionaries() if len(table) and has_all else None
 
 
 def _encoded(column: Any) -> tuple[list[str], np.ndarray]:
