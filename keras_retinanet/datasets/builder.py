@@ -167,7 +167,9 @@ class Records:
             DataError: for no images or classes at all, and with all faults.
         """
         source = self.faults.source
-        checked = check_images(self.images, os.fspath(folder), self.faults)
+        if not self.images:
+            self.faults.raise_if_any()
+            raise DataError(f"{source}: the data set is empty: it lists no image")
         categories, rank = self._categories()
         if not categories:
             self.faults.raise_if_any()
@@ -176,6 +178,7 @@ class Records:
             )
         ids = np.array([category.id for category in categories], np.int64)
         self._add_negatives(ids[rank])
+        checked = check_images(self.images, os.fspath(folder), self.faults)
         objects = self._objects(ids, rank, checked.sides)
         return assemble(source, categories, checked, objects, self.faults)
 

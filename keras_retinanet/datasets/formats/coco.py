@@ -304,7 +304,7 @@ def _check_references(objects: Objects, ids: np.ndarray, faults: Faults) -> None
     `ids` [t] are those of the images.
     """
 
-    def note(is_faulty: np.ndarray, problem: Callable[[int], str]) -> None:
+    def note(is_faulty: np.ndarray, problem: Callable[[int], str]) -> None:  # of bool [t]
         faults.add_rows(
             np.flatnonzero(is_faulty), lambda row: f"{objects.describe(row)}: {problem(row)}"
         )
