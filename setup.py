@@ -40,7 +40,6 @@ setuptools.setup(
         "matplotlib>=3.8",
         "msgspec>=0.19",  # reads COCO's JSON, see datasets/formats/coco.py
         "numpy>=2.0",
-        "omegaconf>=2.3",
         "opencv-python-headless>=4.10",  # resizes training pictures, see pipeline/render.py
         "pillow>=11",
         "protobuf>=5.28",  # as tensorflow brings it, for its JSON form and its errors

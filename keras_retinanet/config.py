@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import pathlib
 import re
-import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
-from keras_retinanet.config_values import check_value, one_of, parse_value, read_groups, within
+from keras_retinanet.config_values import (
+    ConfigError,
+    check_fields,
+    one_of,
+    parse_value,
+    read_settings,
+    setting_fields,
+    setting_types,
+    within,
+)
 from keras_retinanet.errors import did_you_mean
 from keras_retinanet.layers.detector_settings import PAPER_ANCHORS, DetectorSettings, choices
-
-
-class ConfigError(ValueError):
-    """A setting that does not exist, has no such value, or contradicts another one."""
 
 
 @dataclasses.dataclass
@@ -71,8 +75,80 @@ class DataPart:
 
 
 @dataclasses.dataclass
-class DataConfig:
-    """What is trained on, how it is resized and augmented; see `pipeline.augment.AugmentSettings`.
+class AugmentSettings:
+    """How images are resized and augmented; but for `flip`, nothing is by default.
+
+    Attributes:
+        min_side, max_side: the image size rule, see `images.size_rule.resized_sizes`.
+        min_sides: one of these is drawn for each batch in place of `min_side`, if there are any.
+        stretch: whether images are resized to max_side x max_side, whatever their shape.
+        square: whether every batch is padded to max_side x max_side, for hardware that wants fixed
+            shapes, instead of just as far as it needs.
+        canvas_step: padded sides are multiples of this, itself one of 32; the larger, the fewer
+            shapes, and the more padding.
+        flip: whether half of the images are mirrored left to right.
+        scale_jitter: lowest and highest factor of the size; an image that outgrows its size
+            at factor 1 is cropped at random.
+        color_jitter: largest change of brightness, contrast and saturation, as a fraction.
+        rotation: largest turn either way, in degrees.
+        expand: half of the images are shrunk by up to this factor and put somewhere within their
+            size (Liu et al. 2016).
+        mosaic: fraction of images that are put together of four (Bochkovskiy et al. 2020).
+        mixup: fraction of the others that are blended with another (Zhang et al. 2018), which keep
+            the objects of both.
+        cutout: largest number of holes in an image (DeVries and Taylor 2017).
+        rand_augment: operations drawn for each image of eight (brightness, contrast, saturation,
+            rotation, two shears, two shifts).
+        rand_strength: of those, 0 to 1.
+    """
+
+    min_side: int = within("[1, inf)", 800)
+    max_side: int = within("[1, inf)", 1333)
+    min_sides: Sequence[int] = within("[1, inf)", [])
+    stretch: bool = False
+    square: bool = False
+    canvas_step: int = within("[32, inf)", 32)
+    flip: bool = True
+    scale_jitter: Sequence[float] = within("(0, inf)", [1.0, 1.0])
+    color_jitter: float = within("[0, 1]", 0.0)
+    rotation: float = within("[0, 45]", 0.0)
+    expand: float = within("[1, inf)", 1.0)
+    mosaic: float = within("[0, 1]", 0.0)
+    mixup: float = within("[0, 1]", 0.0)
+    cutout: int = within("[0, inf)", 0)
+    rand_augment: int = within("[0, inf)", 0)
+    rand_strength: float = within("[0, 1]", 0.3)
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self, prefix: str = "") -> None:
+        """Raises ConfigError for values out of their limits; `prefix` goes before their names."""
+        check_fields(self, prefix)
+        factors = list(self.scale_jitter)
+        if len(factors) != 2 or factors != sorted(factors):
+            raise ConfigError(f"{prefix}scale_jitter is {factors}; it takes two rising factors")
+        if self.largest_side > self.max_side:
+            name = "min_sides" if self.min_sides else "min_side"
+            limit = f"{prefix}max_side={self.max_side}"
+            raise ConfigError(f"{prefix}{name}={getattr(self, name)} exceeds {limit}")
+        if self.canvas_step % 32:
+            raise ConfigError(f"{prefix}canvas_step={self.canvas_step} is no multiple of 32")
+
+    @property
+    def largest_side(self) -> int:
+        """The largest `min_side` of any batch."""
+        return max(self.min_sides, default=self.min_side)
+
+    @property
+    def sources(self) -> int:
+        """How many stored images a training image may show."""
+        return 4 if self.mosaic else 2 if self.mixup else 1
+
+
+@dataclasses.dataclass
+class DataConfig(AugmentSettings):
+    """What is trained on, and how it is resized and augmented.
 
     `root` is a folder or a .zip in which format, images and parts are found; nothing else of where
     the data lies is set then, but `format` and `classes` may be. `layout` is what was found there,
@@ -97,26 +173,8 @@ class DataConfig:
     val: DataPart = dataclasses.field(default_factory=DataPart)
     val_fraction: float = within("(0, 1)", 0.1)
     group_by: str | None = None
-    min_side: int = within("[1, inf)", 800)
-    max_side: int = within("[1, inf)", 1333)
-    stretch: bool = False
-    square: bool = False
-    flip: bool = True
-    min_sides: list[int] = dataclasses.field(default_factory=list)
-    canvas_step: int = 32
-    scale_jitter: list[float] = dataclasses.field(default_factory=lambda: [1.0, 1.0])
-    color_jitter: float = 0.0
-    rotation: float = 0.0
-    expand: float = 1.0
-    mosaic: float = 0.0
-    mixup: float = 0.0
-    cutout: int = 0
-    rand_augment: int = 0
-    rand_strength: float = 0.3
     cache_mib: int = within("[0, inf)", 2048)
-    layout: Any = dataclasses.field(
-        default=None, compare=False, metadata={"omegaconf_ignore": True}
-    )
+    layout: Any = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass
@@ -188,9 +246,7 @@ class Config:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     inference: InferenceConfig = dataclasses.field(default_factory=InferenceConfig)
-    given: frozenset[str] = dataclasses.field(
-        default=frozenset(), compare=False, metadata={"omegaconf_ignore": True}
-    )
+    given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
 
 # How long a run is: exactly one of them is set.
@@ -223,30 +279,28 @@ def load_config(name_or_file: str, overrides: Sequence[str] = ()) -> Config:
         ConfigError: if the recipe or a key does not exist, or a value does not fit.
     """
     file = _find(name_or_file)
-    config = OmegaConf.structured(Config)
+    config = Config()
     given: set[str] = set()
     for source, settings in (
-        (str(file), _flatten(_read(file))),
+        (str(file), read_settings(file)),
         ("the command line", map(_split, overrides)),
     ):
         _apply(config, list(_parse(settings, source)), source, given)
     if config.data.root is not None:  # a run goes on from wherever its command is typed
         config.data.root = os.path.abspath(config.data.root)
     _check(config)
-    loaded = typing.cast(Config, OmegaConf.to_object(config))
-    return dataclasses.replace(loaded, given=frozenset(given))
+    return dataclasses.replace(config, given=frozenset(given))
 
 
 def save_config(config: Config, file: pathlib.Path) -> None:
     """Writes every setting, as `load_config` reads it."""
-    file.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)), encoding="utf-8")
+    text = yaml.safe_dump(_as_groups(config), sort_keys=False, allow_unicode=True)
+    file.write_text(text, encoding="utf-8")
 
 
-def _read(file: pathlib.Path) -> Mapping[str, Any]:
-    try:
-        return read_groups(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # of the text's encoding, too
-        raise ConfigError(f"{file}: not a YAML file of settings ({error})") from error
+def _as_groups(group: Any) -> dict[str, Any]:
+    values = {field.name: getattr(group, field.name) for field in setting_fields(group)}
+    return {k: _as_groups(v) if dataclasses.is_dataclass(v) else v for k, v in values.items()}
 
 
 def _find(name_or_file: str) -> pathlib.Path:
@@ -265,35 +319,13 @@ def _find(name_or_file: str) -> pathlib.Path:
     )
 
 
-def _fields(group: type, prefix: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
-    """The dotted key, the type and the metadata of each setting, see `config_values.within`."""
-    hints = typing.get_type_hints(group)
-    for field in dataclasses.fields(group):
-        key, kind = field.name, hints[field.name]
-        if field.metadata.get("omegaconf_ignore"):
-            continue
-        if dataclasses.is_dataclass(kind):
-            yield from _fields(typing.cast(type, kind), f"{prefix}{key}.")
-        else:
-            yield prefix + key, kind, field.metadata
-
-
-_TYPES = {key: kind for key, kind, _ in _fields(Config)}
+_TYPES = dict(setting_types(Config))
 
 
 def setting_lines() -> list[str]:
     """Every setting with its default, "key=value", as a recipe that says nothing has them."""
-    config = OmegaConf.structured(Config)
-    values = {key: OmegaConf.select(config, key) for key in _TYPES}
+    values = {key: attrgetter(key)(Config()) for key in _TYPES}
     return [f"{key}={'null' if value is None else value}" for key, value in values.items()]
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _split(override: str) -> tuple[str, str]:
@@ -314,19 +346,22 @@ def _parse(settings: Iterable[tuple[str, Any]], source: str) -> Iterator[tuple[s
             raise ConfigError(f"{source}: {key}={value}: {error}") from error
 
 
-def _apply(config: Any, settings: Sequence[tuple[str, Any]], source: str, given: set[str]) -> None:
+def _apply(
+    config: Config, settings: Sequence[tuple[str, Any]], source: str, given: set[str]
+) -> None:
     """Lays `settings` over `config` and adds their keys to `given`."""
     durations = {key for key, value in settings if key in _DURATIONS and value is not None}
     if len(durations) > 1:
         raise ConfigError(f"{source}: set one of {', '.join(_DURATIONS)}, not two")
-    for key in _DURATIONS if durations else ():
-        OmegaConf.update(config, key, None)
+    if durations:
+        config.train.steps = config.train.epochs = config.train.minutes = None
     weights = dict(settings).get("model.weights")
     if _brings_settings(weights) and weights != config.model.weights:
         config.model = ModelConfig()
         given -= {key for key in given if key.startswith("model.")}
     for key, value in settings:
-        OmegaConf.update(config, key, value)
+        group, _, name = key.rpartition(".")
+        setattr(attrgetter(group)(config), name, value)
         given.add(key)
 
 
@@ -334,47 +369,31 @@ def _brings_settings(weights: str | None) -> bool:
     return weights not in (None, "imagenet")
 
 
-def _check(config: Any) -> None:
-    for key, _, limits in _fields(Config):
-        value = OmegaConf.select(config, key)
-        try:
-            check_value(value, **limits)
-        except ValueError as error:
-            hint = did_you_mean(str(value), map(str, limits.get("choices", ())))
-            shown = repr(value) if "choices" in limits else value
-            raise ConfigError(f"{key} is {shown}{hint}; {error}") from error
+def _check(config: Config) -> None:
+    check_fields(config)
     if config.data.min_side > config.data.max_side:
         raise ConfigError(
             f"data.min_side={config.data.min_side} exceeds data.max_side={config.data.max_side}"
         )
-    if all(OmegaConf.select(config, key) is None for key in _DURATIONS):
+    if all(attrgetter(key)(config) is None for key in _DURATIONS):
         raise ConfigError(f"set one of {', '.join(_DURATIONS)}")
     _check_root(config)
-    _check_pattern("data.group_by", config.data.group_by)
-    factors = list(config.data.scale_jitter)
-    if len(factors) != 2 or not 0 < factors[0] <= factors[1] < math.inf:
-        raise ConfigError(f"data.scale_jitter is {factors}; it takes two rising factors above 0")
+    try:
+        re.compile(config.data.group_by or "")
+    except re.error as error:
+        pattern = f"data.group_by={config.data.group_by}"
+        raise ConfigError(f"{pattern} is no regular expression: {error}") from error
+    config.data.check("data.")
 
 
-def _check_root(config: Any) -> None:
+def _check_root(config: Config) -> None:
     """ConfigError where a whole folder is named, and a part of it by its path too."""
     if config.data.root is None:
         return
-    keys = ["data.name"] + [
-        f"data.{part}.{field.name}"
-        for part in ("train", "val")
-        for field in dataclasses.fields(DataPart)
-    ]
-    for key in keys:
-        if (value := OmegaConf.select(config, key)) is not None:
+    for key in _TYPES:
+        names_data = key.startswith(("data.name", "data.train.", "data.val."))
+        if names_data and (value := attrgetter(key)(config)) is not None:
             raise ConfigError(
                 f"data.root={config.data.root} names all of the data, and {key}={value} is set "
                 "too; leave one of them out"
             )
-
-
-def _check_pattern(key: str, pattern: str | None) -> None:
-    try:
-        re.compile(pattern or "")
-    except re.error as error:
-        raise ConfigError(f"{key}={pattern} is no regular expression: {error}") from error

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from keras_retinanet.errors import did_you_mean
 from keras_retinanet.yaml_text import load_yaml
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist, has no such value, or contradicts another one."""
+
 
 # What unsets a setting that may be unset, in capitals or not.
 _UNSET = ("null", "none", "~", "")
@@ -32,14 +39,49 @@ def within(interval: str, default: float | list | None) -> Any:
     return dataclasses.field(default=default, metadata=limits)
 
 
-def check_value(
-    value: Any, choices: Sequence[Any] | None = None, interval: str | None = None
-) -> None:
-    """Checks a value against the limits of its field; null is allowed where it may be null.
+def setting_fields(group: Any) -> list[dataclasses.Field]:
+    """The fields of a dataclass that are settings: all that are compared."""
+    return [field for field in dataclasses.fields(group) if field.compare]
+
+
+def setting_types(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted key and the type of each setting."""
+    hints = typing.get_type_hints(group)
+    for field in setting_fields(group):
+        key, kind = prefix + field.name, hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            yield from setting_types(kind, f"{key}.")
+        else:
+            yield key, kind
+
+
+def check_fields(group: Any, prefix: str = "") -> None:
+    """Checks all values of a dataclass, and of those in it, against the limits of their fields.
+
+    Args:
+        group: the dataclass.
+        prefix: what the names of its fields begin with in messages.
 
     Raises:
-        ValueError: saying what the setting takes.
+        ConfigError: saying what a setting takes.
     """
+    for field in setting_fields(group):
+        key, value = prefix + field.name, getattr(group, field.name)
+        if dataclasses.is_dataclass(value):
+            check_fields(value, f"{key}.")
+            continue
+        try:
+            _check_value(value, **field.metadata)
+        except ValueError as error:
+            hint = did_you_mean(str(value), map(str, field.metadata.get("choices", ())))
+            shown = repr(value) if "choices" in field.metadata else value
+            raise ConfigError(f"{key} is {shown}{hint}; {error}") from error
+
+
+def _check_value(
+    value: Any, choices: Sequence[Any] | None = None, interval: str | None = None
+) -> None:
+    """ValueError if a value is out of its limits; null is allowed where it may be null."""
     if choices is not None and value not in choices:
         names = ", ".join("null" if c is None else str(c) for c in choices)
         raise ValueError(f"it must be one of {names}")
@@ -73,26 +115,35 @@ def parse_value(value: Any, kind: Any) -> Any:
     else:
         end = ""
     try:
-        if typing.get_origin(kind) is list:
+        if typing.get_origin(kind) is not None:
             return _parse_list(value, typing.get_args(kind)[0])
         return _parse_text(value, kind)
     except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"it takes {_describe(kind)}{end}") from error
 
 
-def read_groups(text: str) -> Mapping[str, Any]:
-    """The settings of a YAML text in their groups, the values as texts and lists of texts.
+def read_settings(file: pathlib.Path) -> Iterator[tuple[str, Any]]:
+    """The dotted keys of a YAML file of settings and their values, texts and lists of texts.
 
     Raises:
-        ValueError: in one line, if it is no such text.
+        ConfigError: in one line, if it is no such file.
     """
     try:
-        groups = load_yaml(text, as_text=True) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        groups = load_yaml(file.read_text(encoding="utf-8"), as_text=True) or {}
+    except (ValueError, yaml.YAMLError) as error:  # of the text's encoding, too
+        text = " ".join(str(error).split())
+        raise ConfigError(f"{file}: not a YAML file of settings ({text})") from error
     if not isinstance(groups, Mapping):
-        raise ValueError("it holds no key: value")
-    return groups
+        raise ConfigError(f"{file}: not a YAML file of settings (it holds no key: value)")
+    return _flatten(groups)
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _parse_list(value: Any, kind: type) -> list[Any]:
@@ -122,6 +173,6 @@ _PARSERS: dict[type, Callable[[str], Any]] = {
 
 
 def _describe(kind: Any) -> str:
-    if typing.get_origin(kind) is list:
+    if typing.get_origin(kind) is not None:
         return "numbers in brackets, such as [1, 2]"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]

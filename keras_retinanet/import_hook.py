@@ -28,10 +28,7 @@ class ImportHook(importlib.abc.MetaPathFinder):
         self._around = around
 
     def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,
-        target: types.ModuleType | None = None,
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """What other finders find, with our context around it; None for other modules."""
         if not self._matches(fullname):

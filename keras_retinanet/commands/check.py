@@ -7,7 +7,6 @@ import pathlib
 import shlex
 
 import tqdm
-from absl import flags
 
 from keras_retinanet.commands import common
 from keras_retinanet.config import DataConfig, load_config
@@ -28,7 +27,7 @@ from keras_retinanet.inspection.repair import (
 )
 from keras_retinanet.inspection.statistics import Report, make_report, report_lines
 from keras_retinanet.training.geometry import geometry
-from keras_retinanet.training.parts import has_val, load_part, with_layout
+from keras_retinanet.training.parts import has_val, load_part, setting_of, with_layout
 
 USAGE = """Lists every fault of a data set, and says how well the anchors fit its objects.
 
@@ -45,15 +44,13 @@ docs/data_faults.md says what it does about each fault.
 
 writes a copy without the faults: a folder for each part, and the list of all that was fixed."""
 
-FLAGS = common.new_flags()
-common.define_data(FLAGS, default=" Default: data.train of the settings.")
-common.define_config(FLAGS)
-common.define_output(FLAGS, "json", "File to write the whole report to.")
-common.define_output(FLAGS, "html", "Page to write, with plots and examples.")
-flags.DEFINE_bool(
-    "fit_anchors", False, "Propose anchors that fit the objects better.", flag_values=FLAGS
-)
-common.define_output(FLAGS, "fix", "Folder for a fixed copy, in COCO's format; images are linked.")
+FLAGS = common.CommandFlags()
+FLAGS.define_data(default=" Default: data.train of the settings.")
+FLAGS.define_config()
+FLAGS.define_output("json", "File to write the whole report to.")
+FLAGS.define_output("html", "Page to write, with plots and examples.")
+FLAGS.define_switch("fit_anchors", "Propose anchors that fit the objects better.")
+FLAGS.define_output("fix", "Folder for a fixed copy, in COCO's format; images are linked.")
 
 
 def _main(words: list[str]) -> int:
@@ -99,17 +96,9 @@ def _fix(report: Report, output: pathlib.Path) -> None:
 
 def _named() -> list[str]:
     """What the flags name, as settings."""
-    source = common.data_source(FLAGS) or DataSource()
-    settings = {
-        "data.format": source.format,
-        "data.name": source.name,
-        "data.classes": source.classes,
-        "data.train.annotations": source.annotations,
-        "data.train.images": source.images,
-        "data.train.split": source.split,
-    }
-    default = DataSource().format  # a recipe may say more
-    return [f"{key}={value}" for key, value in settings.items() if value not in (None, default)]
+    named = vars(FLAGS.data_source() or DataSource()).items()
+    default = vars(DataSource())  # a recipe may say more
+    return [f"{setting_of('train', k)}={value}" for k, value in named if value != default[k]]
 
 
 def _read(data: DataConfig) -> tuple[dict[str, DetectionDataset], list[Finding]]:

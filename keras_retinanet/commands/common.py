@@ -1,24 +1,24 @@
-"""What all commands share: their flags, how they start, and how they fail."""
+"""What all commands share: what their words mean, how they start, and how they fail."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import importlib.util
 import logging
 import os
 import pathlib
-import shlex
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from keras_retinanet import __version__
+from keras_retinanet.commands.command_flags import CommandFlags
 from keras_retinanet.config import ConfigError
 from keras_retinanet.datasets.discovery.discover import Layout, discover
-from keras_retinanet.datasets.formats.registry import FORMATS, DataSource
-from keras_retinanet.files import REMOTE_OUTPUT
 from keras_retinanet.quiet import keep_tensorflow_quiet
 
 if TYPE_CHECKING:
@@ -33,106 +33,6 @@ _NO_SETTING = "is not a setting; write key=value, or name the folder or .zip of 
 
 # Errors that say what the user can do about them.
 _EXPECTED = (ValueError, OSError, RuntimeError, ImportError)
-
-
-def new_flags() -> flags.FlagValues:
-    """Flags of one command's own, which every command has; words may stand between them."""
-    values = flags.FlagValues()
-    values.set_gnu_getopt(True)
-    flags.DEFINE_bool(
-        "debug",
-        False,
-        "Show the traceback of an error, and what TensorFlow logs.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
-    return values
-
-
-def define_config(values: flags.FlagValues) -> None:
-    """The flag that names a recipe."""
-    flags.DEFINE_string(
-        "config", "custom", "Name of a recipe in configs/, or a YAML file.", flag_values=values
-    )
-
-
-def define_model(values: flags.FlagValues) -> None:
-    """The flag that names a model."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        "Run folder (its best.keras, else last.keras) or .keras file.",
-        flag_values=values,
-    )
-
-
-def define_data(values: flags.FlagValues, *, default: str = "") -> None:
-    """The flags that name a data set; `default` says what is taken without them."""
-    for name, text in (
-        ("annotations", f"File, folder or pattern of the annotations.{default}"),
-        ("images", "Folder of the images."),
-        ("name", "Data set of TensorFlow Datasets, such as voc/2012."),
-        ("split", "Part of a data set that has several: of a folder, YOLO, TensorFlow Datasets."),
-        ("classes", "File that lists the classes, for formats that do not."),
-    ):
-        flags.DEFINE_string(name, None, text, flag_values=values)
-    flags.DEFINE_enum(
-        "format",
-        "auto",
-        ["auto", *FORMATS],
-        "Format of the annotations; auto goes by what they look like.",
-        flag_values=values,
-    )
-
-
-def define_output(values: flags.FlagValues, name: str, text: str) -> None:
-    """A flag that names a file or folder to write, on this machine."""
-    flags.DEFINE_string(name, None, text, flag_values=values)
-    flags.register_validator(
-        name, lambda path: path is None or "://" not in path, REMOTE_OUTPUT, flag_values=values
-    )
-
-
-def define_beam(values: flags.FlagValues) -> None:
-    """The flags that let Apache Beam do the work."""
-    flags.DEFINE_string(
-        "beam_runner",
-        None,
-        "Do the work on Apache Beam, with this runner: DirectRunner, FlinkRunner, DataflowRunner.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "beam_options",
-        "",
-        "Further options of the pipeline in one word: '--flink_master=host:8081 --parallelism=8'.",
-        flag_values=values,
-    )
-
-
-def beam_options(values: flags.FlagValues) -> tuple[str, ...] | None:
-    """The options of the pipeline that the flags of `define_beam` ask for; None for none."""
-    runner, options = values["beam_runner"].value, values["beam_options"].value
-    if runner is None and options:
-        raise ConfigError("--beam_options goes with --beam_runner")
-    return None if runner is None else (f"--runner={runner}", *shlex.split(options))
-
-
-def data_source(values: flags.FlagValues) -> DataSource | None:
-    """What the flags of `define_data` name; None if that is nothing."""
-    named = {field.name: values[field.name].value for field in dataclasses.fields(DataSource)}
-    source = DataSource(**named)
-    return None if source == DataSource() else source
-
-
-def define_precision(values: flags.FlagValues, default: str, text: str) -> None:
-    """The flag that says in which precision a trained model computes."""
-    flags.DEFINE_enum(
-        "precision",
-        default,
-        ["auto", "float32", "bfloat16"],
-        f"Of the convolutions; auto is the fastest that the hardware has. {text}".rstrip(),
-        flag_values=values,
-    )
 
 
 def resolve_policy(precision: str) -> str:
@@ -171,7 +71,7 @@ def settings_of(words: Sequence[str]) -> list[str]:
     return settings if folder is None else [f"data.root={folder}", *settings]
 
 
-def open_folder(values: flags.FlagValues, words: Sequence[str]) -> Layout | None:
+def open_folder(values: CommandFlags, words: Sequence[str]) -> Layout | None:
     """What lies in the folder that a command line names, said in one line; None if it names none.
 
     Raises:
@@ -225,12 +125,30 @@ def print_devices(model: RetinaNet) -> None:
     print(f"devices: {', '.join(device_names())}; precision {model.precision}")
 
 
+def answer_requests(app: Any, listening: socket.socket, text: str) -> None:
+    """Says where an ASGI `app` answers, and lets it until it is interrupted: the way to end it."""
+    from keras_retinanet.serving.local_server import run_server
+
+    print(f"{text}\nCtrl-C ends it", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        run_server(app, listening)
+    print("ended")
+
+
+def check_package(package: str, use: str, extra: str, remedy: str = "") -> None:
+    """ConfigError if a package is missing that `use` needs, and our `extra` would bring."""
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(
+            f"{use} needs the package {package}: pip install 'retinanet-keras[{extra}]'{remedy}"
+        )
+
+
 def spell_flag(field: str) -> str:
     """How a field of a `DataSource` is said on the command line, for messages."""
     return f"--{field}"
 
 
-def run(main: Main, values: flags.FlagValues, usage: str, required: tuple[str, ...]) -> None:
+def run(main: Main, values: CommandFlags, usage: str, required: tuple[str, ...]) -> None:
     """Parses the command line, runs `main` on the words that are no flags, and ends the process.
 
     An error that the user can fix is one clear line on standard error (a data set with many
@@ -244,7 +162,7 @@ def run(main: Main, values: flags.FlagValues, usage: str, required: tuple[str, .
     except flags.Error as error:
         sys.exit(_fail(str(error), 2))
     if values["help"].value:
-        print(f"{usage}\n\nFlags:\n{_help(values)}")
+        print(f"{usage}\n\nFlags:\n{values.help_lines()}")
         sys.exit(0)
     for name in required:
         if values[name].value is None:
@@ -255,19 +173,11 @@ def run(main: Main, values: flags.FlagValues, usage: str, required: tuple[str, .
     sys.exit(_guarded(main, words, show_traceback=values["debug"].value))
 
 
-class _Printer(logging.Handler):
-    """Prints what is logged, its message alone."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Prints one record."""
-        print(record.getMessage())
-
-
 def _print_log() -> None:
     """From here on, what the library logs of its own is part of a command's output."""
     log = logging.getLogger("keras_retinanet")
     log.setLevel(logging.INFO)
-    log.handlers = [_Printer()]
+    log.handlers = [logging.StreamHandler(sys.stdout)]  # the messages alone
 
 
 def _guarded(main: Main, words: list[str], *, show_traceback: bool) -> int:
@@ -296,13 +206,3 @@ def _is_of_tensorflow(error: Exception) -> bool:
 def _fail(message: str, code: int) -> int:
     print(f"error: {message}", file=sys.stderr)
     return code
-
-
-def _help(values: flags.FlagValues) -> str:
-    lines = ["  --version: Show the version of this package; alone on the line."]
-    for name in sorted(values):
-        flag = values[name]
-        if name == flag.name:
-            default = "" if flag.default in (None, False) else f" (default: {flag.default})"
-            lines.append(f"  --{name}: {flag.help}{default}")
-    return "\n".join(lines)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import shlex
-
-from absl import flags
 
 from keras_retinanet.commands import common
 from keras_retinanet.datasets.discovery.discover import Layout
@@ -27,36 +24,32 @@ USAGE = """Writes a data set, images included, into a new folder in another form
 Of a folder or a .zip all parts are written, each into a folder of its name, or that of --split.
 Image files are linked, not copied, where the file system allows it."""
 
-FLAGS = common.new_flags()
-common.define_data(FLAGS)
-flags.DEFINE_enum("to", None, list(FORMATS), "The format to write.", flag_values=FLAGS)
-common.define_output(FLAGS, "output_dir", "The folder to write, new or empty.")
-flags.DEFINE_integer(
+FLAGS = common.CommandFlags()
+FLAGS.define_data()
+FLAGS.define_choice("to", "The format to write.", FORMATS)
+FLAGS.define_output("output_dir", "The folder to write, new or empty.")
+FLAGS.define_number(
     "shards",
-    None,
     "Files that tfrecord and tfds are written in; by default one to 1,000 images.",
-    lower_bound=1,
-    flag_values=FLAGS,
+    lowest=1,
 )
-flags.DEFINE_integer(
+FLAGS.define_number(
     "processes",
-    None,
     "Processes that write shards; by default one to each core. What is written is the same.",
-    lower_bound=1,
-    flag_values=FLAGS,
+    lowest=1,
 )
-common.define_beam(FLAGS)
+FLAGS.define_beam()
 
 
 def _main(words: list[str]) -> int:
     layout = common.open_folder(FLAGS, words)
-    sharding: Sharding | None = Sharding(FLAGS.shards, FLAGS.processes, common.beam_options(FLAGS))
+    sharding: Sharding | None = Sharding(FLAGS.shards, FLAGS.processes, FLAGS.beam_options())
     if sharding == Sharding():
         sharding = None
     if layout is not None:
         _convert_folder(layout, sharding)
         return 0
-    source = common.data_source(FLAGS)
+    source = FLAGS.data_source()
     if source is None:
         raise DataError(
             "name the data set to convert: its folder, --annotations, or --name and --split"
@@ -69,8 +62,9 @@ def _main(words: list[str]) -> int:
         f"{len(dataset)} images and {(dataset.labels >= 0).sum()} objects of "
         f"{len(dataset.categories)} classes in {FLAGS.output_dir}; read it with"
     )
-    fields = {f.name: getattr(written, f.name) for f in dataclasses.fields(written)}
-    named = [(f"--{name}", str(value)) for name, value in fields.items() if value is not None]
+    named = [
+        (f"--{name}", str(value)) for name, value in vars(written).items() if value is not None
+    ]
     print(" ", shlex.join(word for pair in named for word in pair))
     return 0
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib.util
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -24,7 +22,7 @@ the score threshold, compare models side by side.
 
 The package nicegui is needed: pip install 'retinanet-keras[demo]'."""
 
-FLAGS = common.new_flags()
+FLAGS = common.CommandFlags()
 flags.DEFINE_multi_string(
     "model",
     None,
@@ -32,28 +30,14 @@ flags.DEFINE_multi_string(
     "give it twice to compare two.",
     flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "labels",
-    None,
-    "For models on a server: the assets/labels.txt of the export.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_multi_string(
-    "host",
-    [],
-    "A name beside localhost and 127.0.0.1 under which browsers may open the page, as behind a "
-    "proxy; give it twice for two.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "port", 8080, "Of the page; 0: any.", lower_bound=0, upper_bound=65535, flag_values=FLAGS
-)
+FLAGS.define_text("labels", "For models on a server: the assets/labels.txt of the export.")
+FLAGS.define_hosts("browsers may open the page")
+FLAGS.define_port("port", "Of the page", 8080)
 
 
 def _main(words: list[str]) -> int:
     common.refuse(words)
-    if importlib.util.find_spec("nicegui") is None:
-        raise ConfigError("the page needs the package nicegui: pip install 'retinanet-keras[demo]'")
+    common.check_package("nicegui", "the page", "demo")
     from keras_retinanet.serving import local_server
     from keras_retinanet.serving.page import page_app
 
@@ -63,10 +47,9 @@ def _main(words: list[str]) -> int:
     with local_server.listen(FLAGS.port, "port") as listening:
         models = [(word, _load(word)) for word in FLAGS.model]
         host, port = listening.getsockname()
-        print(f"page: http://{host}:{port}\nCtrl-C ends it", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            local_server.run_server(page_app(models, FLAGS.host), listening)
-    print("ended")
+        common.answer_requests(
+            page_app(models, FLAGS.host), listening, f"page: http://{host}:{port}"
+        )
     return 0
 
 

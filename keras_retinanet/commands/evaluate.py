@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import pathlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import tqdm
 
@@ -17,9 +17,6 @@ from keras_retinanet.datasets.formats.registry import read_dataset
 from keras_retinanet.errors import DataError
 from keras_retinanet.files import write_json
 
-if TYPE_CHECKING:
-    from keras_retinanet.models.retinanet import RetinaNet
-
 USAGE = """Scores a model: the 12 COCO numbers, the AP of each class, metrics.json and
 detections.json.
 
@@ -29,14 +26,12 @@ detections.json.
 
 Of a folder or a .zip the part test is scored, or val where there is none; --split names another."""
 
-FLAGS = common.new_flags()
-common.define_model(FLAGS)
-common.define_data(FLAGS, default=" Default: the run's validation part.")
-common.define_precision(FLAGS, "float32", "metrics.json says which.")
-common.define_output(
-    FLAGS,
-    "output_dir",
-    "Where metrics.json and detections.json go; default: the folder of the model.",
+FLAGS = common.CommandFlags()
+FLAGS.define_model()
+FLAGS.define_data(default=" Default: the run's validation part.")
+FLAGS.define_precision("float32", "metrics.json says which.")
+FLAGS.define_output(
+    "output_dir", "Where metrics.json and detections.json go; default: the folder of the model."
 )
 
 
@@ -47,7 +42,8 @@ def _main(words: list[str]) -> int:
     path = pathlib.Path(FLAGS.model)
     model = common.load_model_here(path, FLAGS.precision)
     folder = path if path.is_dir() else path.parent
-    dataset = _dataset(folder, model) if layout is None else _scored(layout, model)
+    known = [Category(*category) for category in model.categories]
+    dataset = _dataset(folder, known) if layout is None else _scored(layout, known)
     check_categories(model, dataset)
     output = pathlib.Path(FLAGS.output_dir) if FLAGS.output_dir else folder
     output.mkdir(parents=True, exist_ok=True)
@@ -64,7 +60,7 @@ def _main(words: list[str]) -> int:
     return 0
 
 
-def _scored(layout: Layout, model: RetinaNet) -> DetectionDataset:
+def _scored(layout: Layout, known: Sequence[Category]) -> DetectionDataset:
     """The part of a folder that is scored, by the classes of the model."""
     wanted = [part for part in ("test", "val") if part in layout.parts]
     if layout.is_whole:
@@ -72,18 +68,16 @@ def _scored(layout: Layout, model: RetinaNet) -> DetectionDataset:
     if FLAGS.split is None and not wanted:
         raise DataError(f"{layout.tree.path} has no part test or val; --split train scores train")
     part = FLAGS.split or wanted[0]
-    known = [Category(*category) for category in model.categories]
     dataset = read_parts(layout, [part], known, FLAGS.classes)[part]
     print(f"scoring {'everything' if layout.is_whole else part}: {len(dataset)} images")
     return dataset
 
 
-def _dataset(folder: pathlib.Path, model: RetinaNet) -> DetectionDataset:
+def _dataset(folder: pathlib.Path, known: Sequence[Category]) -> DetectionDataset:
     from keras_retinanet.training.run_data import load_run_datasets
     from keras_retinanet.training.run_folder import RunFolder
 
-    if (source := common.data_source(FLAGS)) is not None:
-        known = [Category(*category) for category in model.categories]
+    if (source := FLAGS.data_source()) is not None:
         return read_dataset(source, known, common.spell_flag)
     run = RunFolder(folder)
     if not run.config.is_file():

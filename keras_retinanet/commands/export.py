@@ -32,46 +32,35 @@ USAGE = """Writes BASE/N/, a SavedModel that TensorFlow Serving takes as it is.
 # Enough: on `shapes`, AP with 100 was 0.002 below that of float32.
 _CALIBRATION_IMAGES = 100
 
-FLAGS = common.new_flags()
-common.define_model(FLAGS)
-common.define_output(FLAGS, "output_dir", "BASE, the folder of all versions.")
-flags.DEFINE_integer("version", None, "N.", lower_bound=0, flag_values=FLAGS)
-flags.DEFINE_bool("overwrite", False, "Replace the version if it is there.", flag_values=FLAGS)
-flags.DEFINE_enum(
+FLAGS = common.CommandFlags()
+FLAGS.define_model()
+FLAGS.define_output("output_dir", "BASE, the folder of all versions.")
+FLAGS.define_number("version", "N.", lowest=0)
+FLAGS.define_switch("overwrite", "Replace the version if it is there.")
+FLAGS.define_choice(
     "format",
-    "saved_model",
-    ["saved_model", *FORMATS],
     "What runs it: TensorFlow or another runtime.",
-    flag_values=FLAGS,
+    ["saved_model", *FORMATS],
+    "saved_model",
 )
-flags.DEFINE_string(
-    "image_size",
-    None,
-    "Of other formats: HEIGHTxWIDTH of the only images to take; ONNX can do without.",
-    flag_values=FLAGS,
+FLAGS.define_text(
+    "image_size", "Of other formats: HEIGHTxWIDTH of the only images to take; ONNX can do without."
 )
-flags.DEFINE_integer(
-    "batch_size", 1, "With --image_size: images at a time.", lower_bound=1, flag_values=FLAGS
-)
-flags.DEFINE_enum(
+FLAGS.define_number("batch_size", "With --image_size: images at a time.", 1, lowest=1)
+FLAGS.define_choice(
     "outputs",
-    None,
-    ["detections", "heads"],
     "Of other formats: with NMS inside (default), or raw outputs (default of litert).",
-    flag_values=FLAGS,
+    ["detections", "heads"],
 )
-flags.DEFINE_string(
+FLAGS.define_text(
     "calibration_images",
-    None,
     "For int8: folder of images of the kind that it will see; up to 100 of them are taken.",
-    flag_values=FLAGS,
 )
-flags.DEFINE_enum(
+FLAGS.define_choice(
     "default_signature",
-    "tensor",
-    ["tensor", "bytes"],
     "Of a SavedModel: what serving_default takes, pixels or encoded images.",
-    flag_values=FLAGS,
+    ["tensor", "bytes"],
+    "tensor",
 )
 flags.DEFINE_list(
     "signatures",
@@ -80,24 +69,22 @@ flags.DEFINE_list(
     "debug (raw outputs, for development); by default all but debug.",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+FLAGS.define_number(
     "max_batch",
-    MAX_BATCH,
     "Of a SavedModel: the most images in a request; more are refused.",
-    lower_bound=1,
-    flag_values=FLAGS,
+    MAX_BATCH,
+    lowest=1,
 )
-flags.DEFINE_enum(
+FLAGS.define_choice(
     "precision",
-    "float32",
-    ["float32", "bfloat16", "int8"],
     "Of the convolutions; bfloat16 (SavedModel) is faster on CPUs and GPUs that have it, int8 "
     "(ONNX, OpenVINO) needs --calibration_images.",
-    flag_values=FLAGS,
+    ["float32", "bfloat16", "int8"],
+    "float32",
 )
-flags.DEFINE_float("score_threshold", None, "Lowest score to report.", flag_values=FLAGS)
-flags.DEFINE_float("nms_iou", None, "Highest IoU of two detections of a class.", flag_values=FLAGS)
-flags.DEFINE_integer("max_detections", None, "Detections an image.", flag_values=FLAGS)
+FLAGS.define_fraction("score_threshold", "Lowest score to report.")
+FLAGS.define_fraction("nms_iou", "Highest IoU of two detections of a class.")
+FLAGS.define_number("max_detections", "Detections an image.")
 
 
 def _main(words: list[str]) -> int:

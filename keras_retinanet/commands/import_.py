@@ -6,8 +6,6 @@ import functools
 import pathlib
 from typing import TYPE_CHECKING
 
-from absl import flags
-
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError
 from keras_retinanet.files import write_atomically
@@ -32,17 +30,12 @@ finds, or a backbone to train on.
 as .pth (with PyTorch: pip install 'retinanet-keras[import]'), .safetensors or .npz.
 --source fizyr takes the .h5 files of fizyr/keras-retinanet with a ResNet-50, -101 or -152."""
 
-FLAGS = common.new_flags()
-flags.DEFINE_enum(
-    "source", None, ["torchvision", "fizyr"], "Which project made the file.", flag_values=FLAGS
-)
-flags.DEFINE_string("weights", None, "The file.", flag_values=FLAGS)
-common.define_output(FLAGS, "output", "Where the model goes, a .keras file.")
-flags.DEFINE_integer(
-    "classes",
-    None,
-    "80 leaves out what torchvision's 91 COCO outputs have beyond the real classes.",
-    flag_values=FLAGS,
+FLAGS = common.CommandFlags()
+FLAGS.define_choice("source", "Which project made the file.", ["torchvision", "fizyr"])
+FLAGS.define_text("weights", "The file.")
+FLAGS.define_output("output", "Where the model goes, a .keras file.")
+FLAGS.define_number(
+    "classes", "80 leaves out what torchvision's 91 COCO outputs have beyond the real classes."
 )
 
 
@@ -86,10 +79,7 @@ def _build(imported: Imported) -> keras.Model:
     if imported.is_detector:
         categories = imported.categories
         model = RetinaNet(
-            len(categories),
-            categories=categories,
-            backbone_norm="frozen",
-            **imported.settings,
+            len(categories), categories=categories, backbone_norm="frozen", **imported.settings
         )
     else:
         model = resnet(imported.settings["backbone"], batch_norm("frozen"))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import tqdm
-from absl import flags
 from PIL import Image
 
 from keras_retinanet.commands import common
@@ -39,51 +38,32 @@ Images are JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF or (with the package pillow-hei
 TFRecord files of them, folders that are searched for both, or patterns.
 After a kill the same command goes on where it was."""
 
-FLAGS = common.new_flags()
-flags.DEFINE_string(
+FLAGS = common.CommandFlags()
+FLAGS.define_text(
     "model",
-    None,
     "Run folder (its best.keras, else last.keras), .keras file, BASE or BASE/N of an export.",
-    flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "server",
-    None,
-    "Instead of --model: URL of a model on TensorFlow Serving or retinanet-serve.",
-    flag_values=FLAGS,
+FLAGS.define_text(
+    "server", "Instead of --model: URL of a model on TensorFlow Serving or retinanet-serve."
 )
-flags.DEFINE_string(
-    "labels",
-    None,
-    "With --server: the assets/labels.txt of the export, for the names of the categories.",
-    flag_values=FLAGS,
+FLAGS.define_text(
+    "labels", "With --server: the assets/labels.txt of the export, for the names of the categories."
 )
-common.define_output(FLAGS, "output_dir", "Where drawn images and results go.")
-flags.DEFINE_enum(
-    "format",
-    "coco",
-    list(outputs.WRITERS),
-    "detections.json as COCO results, or detections.parquet.",
-    flag_values=FLAGS,
+FLAGS.define_output("output_dir", "Where drawn images and results go.")
+FLAGS.define_choice(
+    "format", "detections.json as COCO results, or detections.parquet.", outputs.WRITERS, "coco"
 )
-flags.DEFINE_bool("draw", True, "Draw the detections of each image.", flag_values=FLAGS)
-flags.DEFINE_float(
-    "score_threshold",
-    0.3,
-    "Lowest score to draw; the results hold all that the model reports.",
-    lower_bound=0.0,
-    upper_bound=1.0,
-    flag_values=FLAGS,
+FLAGS.define_switch("draw", "Draw the detections of each image.", default=True)
+FLAGS.define_fraction(
+    "score_threshold", "Lowest score to draw; the results hold all that the model reports.", 0.3
 )
-flags.DEFINE_integer(
+FLAGS.define_number(
     "batch_size",
-    None,
     "Images of one shape that run together; by default 2 megapixels on a CPU, 16 on a GPU.",
-    lower_bound=1,
-    flag_values=FLAGS,
+    lowest=1,
 )
-common.define_precision(FLAGS, "auto", "An export or a server has its own.")
-common.define_beam(FLAGS)
+FLAGS.define_precision("auto", "An export or a server has its own.")
+FLAGS.define_beam()
 
 
 def _main(words: list[str]) -> int:
@@ -91,7 +71,7 @@ def _main(words: list[str]) -> int:
     from keras_retinanet.offline.inputs import list_images
     from keras_retinanet.offline.parts import Parts
 
-    beam = common.beam_options(FLAGS)
+    beam = FLAGS.beam_options()
     if beam is not None and FLAGS.draw:
         raise ConfigError("Apache Beam draws no images; say --nodraw")
     source = _source()
@@ -109,7 +89,9 @@ def _main(words: list[str]) -> int:
         if predictor is not None:
             draw = functools.partial(_draw, images, targets, predictor) if FLAGS.draw else None
             steps = job.run_parts(predictor, images, parts, numbers, FLAGS.batch_size, draw)
-            _run(steps, done, len(images))
+            with tqdm.tqdm(total=len(images), initial=done, unit="image", disable=None) as bar:
+                for count in steps:
+                    bar.update(count)
         else:
             job.run_on_beam(source, images, parts, numbers, beam or ())
         summary = job.finish(parts, FLAGS.format, targets)
@@ -130,12 +112,6 @@ def _begin(parts: Parts, targets: Sequence[pathlib.Path]) -> None:
         written += targets
     check_replaced(written, earlier_files(parts.output))
     parts.begin()
-
-
-def _run(steps: Iterator[int], done: int, total: int) -> None:
-    with tqdm.tqdm(total=total, initial=done, unit="image", disable=None) as bar:
-        for count in steps:
-            bar.update(count)
 
 
 def _source() -> PredictorSource:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib.util
 import pathlib
 import urllib.parse
 from typing import TYPE_CHECKING, Any
-
-from absl import flags
 
 from keras_retinanet.commands import common
 from keras_retinanet.config import ConfigError
@@ -33,30 +29,13 @@ The image's tag is the version of TensorFlow that wrote the export; that server 
 If there is no such tag, take the nearest one of the same 2.x. TensorFlow Serving has no
 authentication: leave it on 127.0.0.1, or put a proxy before it that asks for credentials."""
 
-FLAGS = common.new_flags()
-flags.DEFINE_string(
-    "model", None, "BASE of retinanet-export (its highest version), or BASE/N.", flag_values=FLAGS
-)
-flags.DEFINE_bool("start", True, "Start the local server.", flag_values=FLAGS)
-for name, port in (("REST", 8501), ("gRPC", 8500)):
-    flags.DEFINE_integer(
-        f"{name.lower()}_port",
-        port,
-        f"Its {name} port; 0: any.",
-        lower_bound=0,
-        upper_bound=65535,
-        flag_values=FLAGS,
-    )
-flags.DEFINE_multi_string(
-    "host",
-    [],
-    "A name beside localhost and 127.0.0.1 under which REST clients may address it, as behind a "
-    "proxy; give it twice for two.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool("grpc", True, "Answer gRPC too.", flag_values=FLAGS)
-
-_NEEDED = {"starlette": "REST", "uvicorn": "REST", "tensorflow_serving": "gRPC"}
+FLAGS = common.CommandFlags()
+FLAGS.define_text("model", "BASE of retinanet-export (its highest version), or BASE/N.")
+FLAGS.define_switch("start", "Start the local server.", default=True)
+FLAGS.define_port("rest_port", "Its REST port", 8501)
+FLAGS.define_port("grpc_port", "Its gRPC port", 8500)
+FLAGS.define_hosts("REST clients may address it")
+FLAGS.define_switch("grpc", "Answer gRPC too.", default=True)
 
 
 def _main(words: list[str]) -> int:
@@ -66,7 +45,12 @@ def _main(words: list[str]) -> int:
     folder = find_version(FLAGS.model)
     _show_production(folder)
     if FLAGS.start:
-        _check_packages()
+        for package in ("starlette", "uvicorn"):
+            common.check_package(package, "the local server's REST", "serving")
+        if FLAGS.grpc:
+            remedy = ", or --nogrpc for REST alone"
+            use = "the local server's gRPC"
+            common.check_package("tensorflow_serving", use, "serving", remedy)
         _serve(folder)
     return 0
 
@@ -91,18 +75,7 @@ def _show_production(folder: pathlib.Path) -> None:
     print(f"where all clients send pixels of one size, add:\n  {batching_flags(folder.parent)}")
 
 
-def _check_packages() -> None:
-    for package, kind in _NEEDED.items():
-        if importlib.util.find_spec(package) is None and (FLAGS.grpc or kind == "REST"):
-            remedy = ", or --nogrpc for REST alone" if kind == "gRPC" else ""
-            raise ConfigError(
-                f"the local server's {kind} needs {package}: "
-                f"pip install 'retinanet-keras[serving]'{remedy}"
-            )
-
-
 def _serve(folder: pathlib.Path) -> None:
-    """Answers until it is interrupted, which is the way to end it."""
     from keras_retinanet.serving import local_server
     from keras_retinanet.serving.model_server import ServedModel
     from keras_retinanet.serving.rest import rest_app
@@ -116,10 +89,7 @@ def _serve(folder: pathlib.Path) -> None:
         lines = [f"local server of version {model.version}, NOT FOR PRODUCTION:", f"  REST: {url}"]
         if grpc is not None:
             lines.append(f"  gRPC: localhost:{grpc.port}, model {model.name}")
-        print("\n".join([*lines, "Ctrl-C ends it"]), flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            local_server.run_server(rest_app(model, FLAGS.host), listening)
-    print("ended")
+        common.answer_requests(rest_app(model, FLAGS.host), listening, "\n".join(lines))
 
 
 def _grpc_server(model: ServedModel) -> Any:

@@ -6,8 +6,6 @@ import functools
 import pathlib
 import sys
 
-from absl import flags
-
 from keras_retinanet.commands import common
 from keras_retinanet.config import load_config, setting_lines
 
@@ -24,14 +22,11 @@ the paper's; a recipe changes some, and its run folder's config.yaml has what ca
 
   """ + "\n  ".join(setting_lines())
 
-FLAGS = common.new_flags()
-common.define_config(FLAGS)
-common.define_output(FLAGS, "output_dir", "Folder of the run, new or empty.")
-flags.DEFINE_bool(
-    "resume",
-    False,
-    "Continue the run in --output_dir with its own settings; start it if there is none.",
-    flag_values=FLAGS,
+FLAGS = common.CommandFlags()
+FLAGS.define_config()
+FLAGS.define_output("output_dir", "Folder of the run, new or empty.")
+FLAGS.define_switch(
+    "resume", "Continue the run in --output_dir with its own settings; start it if there is none."
 )
 
 

@@ -11,6 +11,7 @@ import operator
 
 import numpy as np
 
+from keras_retinanet.config import AugmentSettings
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.geometry.matching import BACKGROUND, IGNORED
 from keras_retinanet.images.size_rule import resized_sizes
@@ -36,79 +37,6 @@ _RAND_COLOR, _RAND_DEGREES, _RAND_SHEAR, _RAND_SHIFT = 0.9, 30.0, 0.3, 0.3
 _RAND_OPERATIONS = 8
 
 NO_SOURCE = -1  # in place of the index of a stored image
-
-
-@dataclasses.dataclass(frozen=True)
-class AugmentSettings:
-    """How images are resized and augmented; but for `flip`, nothing is by default.
-
-    Attributes:
-        min_side, max_side: the image size rule, see `images.size_rule.resized_sizes`.
-        min_sides: one of these is drawn for each batch in place of `min_side`, if there are any.
-        square: whether every batch is padded to max_side x max_side, for hardware that wants fixed
-            shapes, instead of just as far as it needs.
-        canvas_step: padded sides are multiples of this, itself one of 32; the larger, the fewer
-            shapes, and the more padding.
-        flip: whether half of the images are mirrored left to right.
-        scale_jitter: lowest and highest factor of the size; an image that outgrows its size
-            at factor 1 is cropped at random.
-        color_jitter: largest change of brightness, contrast and saturation, as a fraction.
-        rotation: largest turn either way, in degrees.
-        expand: half of the images are shrunk by up to this factor and put somewhere within their
-            size (Liu et al. 2016).
-        mosaic: fraction of images that are put together of four (Bochkovskiy et al. 2020).
-        mixup: fraction of the others that are blended with another (Zhang et al. 2018), which keep
-            the objects of both.
-        cutout: largest number of holes in an image (DeVries and Taylor 2017).
-        rand_augment: operations drawn for each image of eight (brightness, contrast, saturation,
-            rotation, two shears, two shifts).
-        rand_strength: of those, 0 to 1.
-        stretch: whether images are resized to max_side x max_side, whatever their shape.
-    """
-
-    min_side: int = 800
-    max_side: int = 1333
-    min_sides: tuple[int, ...] = ()
-    stretch: bool = False
-    square: bool = False
-    canvas_step: int = 32
-    flip: bool = True
-    scale_jitter: tuple[float, float] = (1.0, 1.0)
-    color_jitter: float = 0.0
-    rotation: float = 0.0
-    expand: float = 1.0
-    mosaic: float = 0.0
-    mixup: float = 0.0
-    cutout: int = 0
-    rand_augment: int = 0
-    rand_strength: float = 0.3
-
-    def __post_init__(self) -> None:
-        low, high = self.scale_jitter
-        for is_right, rule in (
-            (0 < low <= high, "scale_jitter takes two rising factors above 0"),
-            (min(self.min_side, *self.min_sides, self.max_side) >= 1, "sides are at least 1"),
-            (self.largest_side <= self.max_side, "no min_side may exceed max_side"),
-            (self.canvas_step > 0 and self.canvas_step % 32 == 0, "canvas_step: a multiple of 32"),
-            (0 <= self.mosaic <= 1 and 0 <= self.mixup <= 1, "mosaic and mixup are fractions"),
-            (0 <= self.color_jitter <= 1, "color_jitter is a fraction"),
-            (0 <= self.rotation <= 45, "rotation lies in 0 to 45 degrees"),
-            (self.expand >= 1, "expand is at least 1"),
-            (min(self.cutout, self.rand_augment) >= 0, "cutout and rand_augment are numbers"),
-            (0 <= self.rand_strength <= 1, "rand_strength lies in 0 to 1"),
-        ):
-            if not is_right:
-                raise ValueError(f"augmentation: {rule}")
-
-    @property
-    def largest_side(self) -> int:
-        """The largest `min_side` of any batch."""
-        return max(self.min_sides, default=self.min_side)
-
-    @property
-    def sources(self) -> int:
-        """How many stored images a training image may show."""
-        return 4 if self.mosaic else 2 if self.mixup else 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,12 +66,11 @@ def plan_batch(
     rng: np.random.Generator,
 ) -> BatchPlan:
     """Plans a batch of the images `indices` [B]; `stored_sizes` [n, 2] are those of all."""
-    if settings.min_sides:
-        settings = dataclasses.replace(settings, min_side=int(rng.choice(settings.min_sides)))
+    min_side = int(rng.choice(settings.min_sides)) if settings.min_sides else settings.min_side
     planner = _Planner(stored_sizes, settings, rng)
     shown = [planner.companions(index) for index in indices]
     all_shown = stored_sizes[np.concatenate(shown)]
-    full = resized_sizes(all_shown, settings.min_side, settings.max_side, stretch=settings.stretch)
+    full = resized_sizes(all_shown, min_side, settings.max_side, stretch=settings.stretch)
     per_image = np.split(full, np.cumsum([len(row) for row in shown])[:-1])
     images = [planner.sources(row, sizes) for row, sizes in zip(shown, per_image, strict=True)]
     extents = np.array([np.max([t.offset + t.size for t in sources], axis=0) for sources in images])

@@ -11,18 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_retinanet.config import (
-    AnchorConfig,
-    Config,
-    DataConfig,
-    InferenceConfig,
-    ModelConfig,
-)
+from keras_retinanet.config import AnchorConfig, Config, InferenceConfig, ModelConfig
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.losses import FocalLoss, GIoULoss, HardExampleLoss, SmoothL1
 from keras_retinanet.models.backbones import KERAS_PREFIX
 from keras_retinanet.models.retinanet import RetinaNet
-from keras_retinanet.pipeline.augment import AugmentSettings
 from keras_retinanet.training.geometry import anchor_settings
 from keras_retinanet.training.learning_rate import base_learning_rate
 from keras_retinanet.weights.published import BACKBONES
@@ -35,15 +28,6 @@ BOX_LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
     "l1": functools.partial(SmoothL1, beta=0.0),  # torchvision's first RetinaNet
     "giou": GIoULoss,  # its second
 }
-
-
-def augment_settings(data: DataConfig) -> AugmentSettings:
-    """The settings of `data` that have a namesake there."""
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(AugmentSettings):
-        value = getattr(data, field.name)
-        values[field.name] = tuple(value) if isinstance(value, list) else value
-    return AugmentSettings(**values)
 
 
 def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:

@@ -142,16 +142,15 @@ class EvaluationSchedule:
 
     TIME_FRACTION = 0.05
 
-    def __init__(self, progress: Progress, state: RunState, most: int, every_epoch: bool) -> None:
+    def __init__(self, progress: Progress, state: RunState, most: int) -> None:
         self.progress = progress
         self.state = state
         self.most = most
-        self.every_epoch = every_epoch
 
     def due(self, epoch: int) -> bool:
         """Whether to score now, after `epoch`."""
         fraction = self.progress.fraction
-        if fraction >= 1.0 or self.every_epoch:
+        if fraction >= 1.0 or self.progress.epochs is not None:
             return True
         done = self.state.evaluations
         if done + 1 >= self.most or fraction < (done + 1) / self.most:
@@ -180,11 +179,7 @@ class RunRecorder(keras.callbacks.Callback):
     PACE_LOGS = ("learning_rate", "images_per_second")  # what is added to the logs of an epoch
 
     def __init__(
-        self,
-        folder: RunFolder,
-        progress: Progress,
-        state: RunState,
-        evaluation: CocoEvaluation,
+        self, folder: RunFolder, progress: Progress, state: RunState, evaluation: CocoEvaluation
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -259,8 +254,8 @@ class ProgressPrinter(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begins the bar of an epoch."""
-        self._bar = keras.utils.Progbar(self.params["steps"], stateful_metrics=None, verbose=1)
-        self._bar.stateful_metrics = {"loss", "class_loss", "box_loss", "positives_per_image"}
+        as_they_are = ["loss", "class_loss", "box_loss", "positives_per_image"]
+        self._bar = keras.utils.Progbar(self.params["steps"], stateful_metrics=as_they_are)
         if self._terminal:
             print(f"Epoch {epoch + 1} ({self._done()})")
 

@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from keras_retinanet.config import Config, ConfigError
-from keras_retinanet.pipeline.augment import AugmentSettings
+from keras_retinanet.config import AugmentSettings, Config, ConfigError
 
 # Of `data` all but how images are resized and augmented is fixed: other data is another split, and
 # images that were validated would be trained on.

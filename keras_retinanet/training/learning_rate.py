@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from keras_retinanet.config import TrainConfig
 
@@ -13,13 +12,7 @@ MAX_WARMUP_FRACTION = 0.1
 
 def learning_rate(train: TrainConfig, step: float, fraction: float) -> float:
     """The rate of a step: that of the recipe for its batch, times `learning_rate_factor`."""
-    return base_learning_rate(train) * learning_rate_factor(
-        step,
-        fraction,
-        schedule=train.schedule,
-        milestones=train.milestones,
-        warmup_steps=train.warmup_steps,
-    )
+    return base_learning_rate(train) * learning_rate_factor(train, step, fraction)
 
 
 def base_learning_rate(train: TrainConfig) -> float:
@@ -27,26 +20,18 @@ def base_learning_rate(train: TrainConfig) -> float:
     return train.learning_rate * train.batch_size / train.reference_batch
 
 
-def learning_rate_factor(
-    step: float,
-    fraction: float,
-    *,
-    schedule: str,
-    milestones: Sequence[float],
-    warmup_steps: int,
-) -> float:
+def learning_rate_factor(train: TrainConfig, step: float, fraction: float) -> float:
     """What the base learning rate is multiplied by, in [0, 1].
 
     Args:
+        train: whose schedule, milestones and warm-up are followed; the latter is cut short at
+            `MAX_WARMUP_FRACTION` of the run.
         step: images seen, in batches of the present size.
         fraction: how much of the run is over, 0 to 1.
-        schedule: "step" (a tenth at each milestone) or "cosine" (to 0).
-        milestones: fractions of the run.
-        warmup_steps: length of the linear rise, cut short at `MAX_WARMUP_FRACTION` of the run.
     """
-    warmup = max((step + 1) / max(warmup_steps, 1), fraction / MAX_WARMUP_FRACTION)
-    if schedule == "cosine":
+    warmup = max((step + 1) / max(train.warmup_steps, 1), fraction / MAX_WARMUP_FRACTION)
+    if train.schedule == "cosine":
         decay = 0.5 * (1.0 + math.cos(math.pi * fraction))
     else:
-        decay = 0.1 ** sum(fraction >= milestone for milestone in milestones)
+        decay = 0.1 ** sum(fraction >= milestone for milestone in train.milestones)
     return min(1.0, warmup) * decay

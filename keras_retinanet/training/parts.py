@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from keras_retinanet.config import DataConfig, DataPart
@@ -37,9 +38,7 @@ def has_val(data: DataConfig) -> bool:
     return data.val.annotations is not None or data.val.split is not None
 
 
-def load_parts(
-    data: DataConfig,
-) -> tuple[DetectionDataset, DetectionDataset | None, list[str]]:
+def load_parts(data: DataConfig) -> tuple[DetectionDataset, DetectionDataset | None, list[str]]:
     """The training part, the validation part if there is one, and lines on what was found.
 
     Raises:
@@ -76,21 +75,14 @@ def load_part(
     """
     if (layout := layout_of(data)) is not None:
         return read_parts(layout, [which], known, data.classes)[which]
-    part: DataPart = getattr(data, which)
-    annotations = part.annotations
-    if annotations is None and part.split is not None:
-        annotations = data.train.annotations
-    source = DataSource(
-        format=data.format,
-        annotations=annotations,
-        images=part.images,
-        name=data.name,
-        split=part.split,
-        classes=data.classes,
-    )
+    part = vars(getattr(data, which))
+    if part["annotations"] is None and part["split"] is not None:
+        part = {**part, "annotations": data.train.annotations}
+    source = DataSource(format=data.format, name=data.name, classes=data.classes, **part)
+    return read_dataset(source, known, functools.partial(setting_of, which))
 
-    def setting(field: str) -> str:
-        is_shared = field in ("format", "name", "classes")
-        return f"data.{field}" if is_shared else f"data.{which}.{field}"
 
-    return read_dataset(source, known, setting)
+def setting_of(which: str, field: str) -> str:
+    """The setting that a field of the `DataSource` of a part comes from."""
+    is_own = field in {own.name for own in dataclasses.fields(DataPart)}
+    return f"data.{which}.{field}" if is_own else f"data.{field}"

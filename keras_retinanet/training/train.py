@@ -28,7 +28,6 @@ from keras_retinanet.models.saving import averaged_weights, own_weights_kept
 from keras_retinanet.models.trainable import LOGS
 from keras_retinanet.pipeline.batches import image_loader, image_stream, training_batches
 from keras_retinanet.training.build import (
-    augment_settings,
     build_model,
     choose_strategy,
     compile_model,
@@ -111,8 +110,12 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
 def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> CocoMetrics:
     strategy, devices = choose_strategy()
     say(f"devices: {', '.join(devices)}; precision {config.train.precision}")
-    _check_batch(config, strategy)
-    augment_settings(config.data)  # contradictions among them are said before the data is read
+    replicas, batch = strategy.num_replicas_in_sync, config.train.batch_size
+    if batch % replicas:
+        raise ValueError(
+            f"train.batch_size={batch} cannot be shared evenly by {replicas} devices; "
+            f"set it to a multiple of {replicas}"
+        )
     keras.utils.set_random_seed(config.train.seed)
     train_part, val_part = _images(config, folder, state, say)
     with strategy.scope():
@@ -130,16 +133,21 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
         folder.write_config(config)  # with what was overridden
     else:
         folder.create(config, devices)
-        _write_split(config, folder, train_part, val_part)
-    recorder = _recorder(config, folder, state, progress, val_part)
+        folder.write_split(
+            image_names(train_part, part_root(config.data, "train")),
+            image_names(val_part, part_root(config.data, "val")),
+        )
+    schedule = EvaluationSchedule(progress, state, config.train.evaluations)
+    evaluation = CocoEvaluation(val_part, due=schedule.due)
+    recorder = RunRecorder(folder, progress, state, evaluation)
     recorder.set_model(model)
     with undecodable_named(train_part.files, train_part.encoded):
         _fit(model, config, recorder, batches)
     state.finished = True
     recorder.save()
     with averaged_weights(model):
-        _draw_predictions(model, val_part, folder)
-    metrics = recorder.evaluation.metrics or recorder.evaluation.score()
+        _draw_predictions(model, val_part, folder.predictions)
+    metrics = evaluation.metrics or evaluation.score()
     say(metrics.summary)
     for line in _explained(metrics, progress):
         say(line)
@@ -186,7 +194,7 @@ def _batches(
     return strategy.distribute_datasets_from_function(
         lambda context: training_batches(
             train_part,
-            augment_settings(config.data),
+            config.data,
             batch_size=config.train.batch_size,
             padding_color=padding_color,
             seed=config.train.seed,
@@ -194,15 +202,6 @@ def _batches(
             cache_mib=config.data.cache_mib,
             input_context=context,
         )
-    )
-
-
-def _write_split(
-    config: Config, folder: RunFolder, train_part: DetectionDataset, val_part: DetectionDataset
-) -> None:
-    folder.write_split(
-        image_names(train_part, part_root(config.data, "train")),
-        image_names(val_part, part_root(config.data, "val")),
     )
 
 
@@ -222,15 +221,6 @@ def _model(config: Config, state: RunState, dataset: DetectionDataset, say: Say)
     return model
 
 
-def _check_batch(config: Config, strategy: tf.distribute.Strategy) -> None:
-    replicas, batch = strategy.num_replicas_in_sync, config.train.batch_size
-    if batch % replicas:
-        raise ValueError(
-            f"train.batch_size={batch} cannot be shared evenly by {replicas} devices; "
-            f"set it to a multiple of {replicas}"
-        )
-
-
 def _progress(config: Config, state: RunState, images: int) -> Progress:
     train = config.train
     return Progress(
@@ -244,20 +234,6 @@ def _progress(config: Config, state: RunState, images: int) -> Progress:
         images=state.images,
         seconds=state.seconds,
     )
-
-
-def _recorder(
-    config: Config,
-    folder: RunFolder,
-    state: RunState,
-    progress: Progress,
-    val_part: DetectionDataset,
-) -> RunRecorder:
-    train = config.train
-    by_epoch = train.epochs is not None
-    schedule = EvaluationSchedule(progress, state, train.evaluations, every_epoch=by_epoch)
-    evaluation = CocoEvaluation(val_part, due=schedule.due)
-    return RunRecorder(folder, progress, state, evaluation)
 
 
 def _explained(metrics: CocoMetrics, progress: Progress) -> list[str]:
@@ -322,11 +298,11 @@ def _end_epoch(recorder: RunRecorder) -> None:
         recorder.end_epoch(epoch, dict.fromkeys((*LOGS, *RunRecorder.PACE_LOGS), math.nan))
 
 
-def _draw_predictions(model: RetinaNet, dataset: DetectionDataset, folder: RunFolder) -> None:
+def _draw_predictions(model: RetinaNet, dataset: DetectionDataset, output: pathlib.Path) -> None:
     """Draws the first validation images, annotated and detected side by side."""
     shown = dataset.take(np.arange(min(DRAWN_IMAGES, len(dataset))))
     load = image_loader(shown)
-    folder.predictions.mkdir(exist_ok=True)
+    output.mkdir(exist_ok=True)
     for index, found in model.detector.detect_dataset(image_stream(shown)):
         rows = shown.rows(index)
         true = shown.labels[rows] >= 0
@@ -338,4 +314,4 @@ def _draw_predictions(model: RetinaNet, dataset: DetectionDataset, folder: RunFo
             names=[category.name for category in shown.categories],
             **{name: values[sure] for name, values in found.items()},
         )
-        Image.fromarray(drawn).save(folder.predictions / f"{index:02d}.png")
+        Image.fromarray(drawn).save(output / f"{index:02d}.png")

@@ -6,7 +6,6 @@ import shlex
 
 import pytest
 
-from keras_retinanet.commands import common
 from keras_retinanet.commands import convert as command
 from keras_retinanet.datasets.formats.coco import read_coco
 from keras_retinanet.datasets.formats.registry import read_dataset
@@ -28,7 +27,7 @@ def test_what_is_printed_reads_what_was_written(tmp_path):
     )
     command.FLAGS(["retinanet-convert", *shlex.split(lines[1])])
     with contextlib.chdir(tmp_path):
-        voc = read_dataset(common.data_source(command.FLAGS))
+        voc = read_dataset(command.FLAGS.data_source())
     assert objects(voc) == objects(read_coco(file, images))
     again = ["convert", *coco, "--to", "voc", "--output_dir", "my voc"]
     assert "voc exists and is not empty" in error_here(*again, cwd=tmp_path)

@@ -18,6 +18,6 @@ def test_what_the_library_logs_is_part_of_a_commands_output(monkeypatch, capsys)
         return 0
 
     with pytest.raises(SystemExit) as end:
-        common.run(main, common.new_flags(), "usage", ())
+        common.run(main, common.CommandFlags(), "usage", ())
     assert end.value.code == 0
     assert capsys.readouterr().out == "weights x: kept all\n"

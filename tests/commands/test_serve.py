@@ -57,13 +57,13 @@ def test_a_host_that_is_none_is_named(export):
         (
             "starlette",
             (),
-            "REST needs starlette: pip install 'retinanet-keras[serving]'",
+            "REST needs the package starlette: pip install 'retinanet-keras[serving]'",
         ),
-        ("uvicorn", ("--nogrpc",), "REST needs uvicorn: pip install"),
+        ("uvicorn", ("--nogrpc",), "REST needs the package uvicorn: pip install"),
         (
             "tensorflow_serving",
             (),
-            "gRPC needs tensorflow_serving: pip install",
+            "gRPC needs the package tensorflow_serving: pip install",
         ),
     ],
 )

@@ -209,11 +209,11 @@ def test_one_side_is_drawn_for_each_batch_and_padded_sizes_are_few(tmp_path):
     ("augmented", "message"),
     [
         ({"scale_jitter": (2.0, 1.0)}, "rising"),
-        ({"min_sides": (64, 2000)}, "exceed max_side"),
+        ({"min_sides": (64, 2000)}, "exceeds max_side"),
         ({"canvas_step": 48}, "multiple of 32"),
-        ({"mosaic": 1.5}, "fractions"),
+        ({"mosaic": 1.5}, r"mosaic is 1.5; it must lie in \[0, 1\]"),
         ({"rotation": 90.0}, "45"),
-        ({"expand": 0.5}, "at least 1"),
+        ({"expand": 0.5}, r"expand is 0.5; it must lie in \[1, inf\)"),
         ({"rand_strength": 2.0}, "rand_strength"),
     ],
 )

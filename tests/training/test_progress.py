@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.models.saving import averaged_weights, own_weights_kept
 from keras_retinanet.pipeline.epochs import Position
 from keras_retinanet.training.callbacks import EvaluationSchedule, Pace, TrainingError
@@ -17,9 +18,8 @@ from keras_retinanet.training.run_folder import RunState
 
 
 def factor(step, fraction, schedule="step", warmup=500):
-    return learning_rate_factor(
-        step, fraction, schedule=schedule, milestones=[60 / 90, 80 / 90], warmup_steps=warmup
-    )
+    train = TrainConfig(schedule=schedule, warmup_steps=warmup, milestones=[60 / 90, 80 / 90])
+    return learning_rate_factor(train, step, fraction)
 
 
 def test_the_papers_schedule():
@@ -150,22 +150,22 @@ def due_epochs(progress, schedule, state, seconds_each, epochs):
 
 def test_every_epoch_is_scored_in_a_run_of_epochs():
     state = RunState()
-    progress = Progress(8, 1, steps=50)
-    schedule = EvaluationSchedule(progress, state, most=2, every_epoch=True)
+    progress = Progress(8, 1, epochs=5)
+    schedule = EvaluationSchedule(progress, state, most=2)
     assert due_epochs(progress, schedule, state, 1, 5) == [1, 2, 3, 4, 5]
 
 
 def test_scores_are_spread_evenly_over_a_budget_and_the_end_is_always_scored():
     state = RunState()
     progress = Progress(8, 2, minutes=10.0)
-    schedule = EvaluationSchedule(progress, state, most=5, every_epoch=False)
+    schedule = EvaluationSchedule(progress, state, most=5)
     assert due_epochs(progress, schedule, state, 1, 100) == [20, 40, 60, 80, 100]
 
 
 def test_slow_scoring_does_not_eat_the_budget():
     state = RunState()
     progress = Progress(8, 2, minutes=10.0)
-    schedule = EvaluationSchedule(progress, state, most=10, every_epoch=False)
+    schedule = EvaluationSchedule(progress, state, most=10)
     # a twentieth of 10 minutes is 30 seconds: two of 12, and the end
     assert due_epochs(progress, schedule, state, 12, 100) == [10, 20, 100]
 
