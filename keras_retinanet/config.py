@@ -62,7 +62,7 @@ class ModelConfig:
     @property
     def starts_from_file(self) -> bool:
         """Whether `weights` names a detector or a file, which may bring settings along."""
-        return _brings_settings(self.weights)
+        return self.weights not in (None, "imagenet")
 
 
 @dataclasses.dataclass
@@ -356,17 +356,13 @@ def _apply(
     if durations:
         config.train.steps = config.train.epochs = config.train.minutes = None
     weights = dict(settings).get("model.weights")
-    if _brings_settings(weights) and weights != config.model.weights:
+    if ModelConfig(weights=weights).starts_from_file and weights != config.model.weights:
         config.model = ModelConfig()
         given -= {key for key in given if key.startswith("model.")}
     for key, value in settings:
         group, _, name = key.rpartition(".")
         setattr(attrgetter(group)(config), name, value)
         given.add(key)
-
-
-def _brings_settings(weights: str | None) -> bool:
-    return weights not in (None, "imagenet")
 
 
 def _check(config: Config) -> None:

@@ -70,29 +70,23 @@ def check_fields(group: Any, prefix: str = "") -> None:
         if dataclasses.is_dataclass(value):
             check_fields(value, f"{key}.")
             continue
-        try:
-            _check_value(value, **field.metadata)
-        except ValueError as error:
-            hint = did_you_mean(str(value), map(str, field.metadata.get("choices", ())))
-            shown = repr(value) if "choices" in field.metadata else value
-            raise ConfigError(f"{key} is {shown}{hint}; {error}") from error
+        choices, interval = (field.metadata.get(name) for name in ("choices", "interval"))
+        if choices is not None and value not in choices:
+            hint = did_you_mean(str(value), map(str, choices))
+            names = ", ".join("null" if c is None else str(c) for c in choices)
+            raise ConfigError(f"{key} is {value!r}{hint}; it must be one of {names}")
+        if interval is not None and value is not None and not _lies_in(interval, value):
+            raise ConfigError(f"{key} is {value}; it must lie in {interval}")
 
 
-def _check_value(
-    value: Any, choices: Sequence[Any] | None = None, interval: str | None = None
-) -> None:
-    """ValueError if a value is out of its limits; null is allowed where it may be null."""
-    if choices is not None and value not in choices:
-        names = ", ".join("null" if c is None else str(c) for c in choices)
-        raise ValueError(f"it must be one of {names}")
-    if interval is None or value is None:
-        return
+def _lies_in(interval: str, value: float | Sequence[float]) -> bool:
+    """Whether a number, or each of several, lies in a span such as "[0, 1)"; NaN lies in none."""
     low, high = map(float, interval[1:-1].split(","))
-    for number in value if isinstance(value, Sequence) else [value]:
-        is_low_enough = number < high or (number == high and interval.endswith("]"))
-        is_high_enough = number > low or (number == low and interval.startswith("["))
-        if not (is_low_enough and is_high_enough):  # so written, NaN lies in none
-            raise ValueError(f"it must lie in {interval}")
+    return all(
+        (low < number or (low == number and interval.startswith("[")))
+        and (number < high or (number == high and interval.endswith("]")))
+        for number in (value if isinstance(value, Sequence) else [value])
+    )
 
 
 def parse_value(value: Any, kind: Any) -> Any:
@@ -108,12 +102,11 @@ def parse_value(value: Any, kind: Any) -> Any:
     Raises:
         ValueError: saying what the setting takes.
     """
+    end = ""
     if isinstance(kind, types.UnionType):
         if isinstance(value, str) and value.lower() in _UNSET:
             return None
         kind, end = typing.get_args(kind)[0], " or null"
-    else:
-        end = ""
     try:
         if typing.get_origin(kind) is not None:
             return _parse_list(value, typing.get_args(kind)[0])
@@ -156,8 +149,7 @@ def _parse_list(value: Any, kind: type) -> list[Any]:
 def _parse_text(text: Any, kind: type) -> Any:
     if not isinstance(text, str):
         raise TypeError("not a text")
-    parse: Callable[[str], Any] = _PARSERS[kind]
-    return parse(text)
+    return _PARSERS[kind](text)
 
 
 def _parse_float(text: str) -> float:

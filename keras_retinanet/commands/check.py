@@ -14,17 +14,11 @@ from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.discovery.whole_folder import with_common_categories
 from keras_retinanet.datasets.formats.registry import DataSource
 from keras_retinanet.files import write_json
+from keras_retinanet.inspection import repair
 from keras_retinanet.inspection.anchor_fit import FIXED_ANCHORS
 from keras_retinanet.inspection.findings import Finding, read_part
 from keras_retinanet.inspection.html_report import write_page
 from keras_retinanet.inspection.kinds import Kind
-from keras_retinanet.inspection.repair import (
-    LISTED,
-    check_absent,
-    fix_lines,
-    with_sound_classes,
-    write_fixed,
-)
 from keras_retinanet.inspection.statistics import Report, make_report, report_lines
 from keras_retinanet.training.geometry import geometry
 from keras_retinanet.training.parts import has_val, load_part, setting_of, with_layout
@@ -57,7 +51,7 @@ def _main(words: list[str]) -> int:
     config = load_config(FLAGS.config, [*_named(), *common.settings_of(words)])
     shape = geometry(config.model)
     if FLAGS.fix:
-        check_absent(pathlib.Path(FLAGS.fix))
+        repair.check_absent(pathlib.Path(FLAGS.fix))
     parts, findings = _read(config.data)
     total = sum(map(len, parts.values()))
     with tqdm.tqdm(total=total, unit="image", disable=None) as bar:
@@ -71,8 +65,7 @@ def _main(words: list[str]) -> int:
             fit=FLAGS.fit_anchors and not shape.are_anchors_fixed,
             progress=bar.update,
         )
-    for line in report_lines(report):
-        print(line)
+    print("\n".join(report_lines(report)))
     if FLAGS.fit_anchors and shape.are_anchors_fixed:
         print(f"no anchors proposed. {FIXED_ANCHORS}")
     if FLAGS.json:
@@ -86,11 +79,11 @@ def _main(words: list[str]) -> int:
 
 
 def _fix(report: Report, output: pathlib.Path) -> None:
-    words, notes = write_fixed(report.parts, report.findings, output)
+    words, notes = repair.write_fixed(report.parts, report.findings, output)
     for note in notes:
         print(note)
-    count = len(fix_lines(report.findings))
-    print(f"fixed {count} records, listed in {output / LISTED}; train on the copy with")
+    count = len(repair.fix_lines(report.findings))
+    print(f"fixed {count} records, listed in {output / repair.LISTED}; train on the copy with")
     print(f"  {shlex.join(words)}")
 
 
@@ -125,7 +118,7 @@ def _read(data: DataConfig) -> tuple[dict[str, DetectionDataset], list[Finding]]
             if others := sorted({c.name for c in dataset.categories} - {c.name for c in known}):
                 text += f", which has no {', '.join(others)}"
             findings.append(Finding(Kind.OTHER_CLASSES, which, text))
-        parts[which] = with_sound_classes(dataset, known)
+        parts[which] = repair.with_sound_classes(dataset, known)
     return (parts if layout is None else with_common_categories(parts)), findings
 
 

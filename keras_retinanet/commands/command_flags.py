@@ -31,15 +31,10 @@ class CommandFlags(flags.FlagValues):
         flags.DEFINE_string(name, default, text, flag_values=self)
 
     def define_number(
-        self,
-        name: str,
-        text: str,
-        default: int | None = None,
-        lowest: int | None = None,
-        highest: int | None = None,
+        self, name: str, text: str, default: int | None = None, **bounds: int
     ) -> None:
-        """A flag that takes a whole number."""
-        flags.DEFINE_integer(name, default, text, lowest, highest, flag_values=self)
+        """A flag that takes a whole number; `bounds` are absl's `lower_bound`, `upper_bound`."""
+        flags.DEFINE_integer(name, default, text, flag_values=self, **bounds)
 
     def define_fraction(self, name: str, text: str, default: float | None = None) -> None:
         """A flag that takes a number from 0 to 1."""
@@ -76,7 +71,7 @@ class CommandFlags(flags.FlagValues):
 
     def define_port(self, name: str, text: str, default: int) -> None:
         """The flag that says on which port a local server listens."""
-        self.define_number(name, f"{text}; 0: any.", default, 0, 65535)
+        self.define_number(name, f"{text}; 0: any.", default, lower_bound=0, upper_bound=65535)
 
     def define_data(self, default: str = "") -> None:
         """The flags that name a data set; `default` says what is taken without them."""

@@ -143,11 +143,6 @@ def check_package(package: str, use: str, extra: str, remedy: str = "") -> None:
         )
 
 
-def spell_flag(field: str) -> str:
-    """How a field of a `DataSource` is said on the command line, for messages."""
-    return f"--{field}"
-
-
 def run(main: Main, values: CommandFlags, usage: str, required: tuple[str, ...]) -> None:
     """Parses the command line, runs `main` on the words that are no flags, and ends the process.
 
@@ -169,15 +164,11 @@ def run(main: Main, values: CommandFlags, usage: str, required: tuple[str, ...])
             sys.exit(_fail(f"--{name} is missing; --help shows the usage", 2))
     if not values["debug"].value:
         keep_tensorflow_quiet()
-    _print_log()
-    sys.exit(_guarded(main, words, show_traceback=values["debug"].value))
-
-
-def _print_log() -> None:
-    """From here on, what the library logs of its own is part of a command's output."""
+    # From here on, what the library logs of its own is part of a command's output.
     log = logging.getLogger("keras_retinanet")
     log.setLevel(logging.INFO)
     log.handlers = [logging.StreamHandler(sys.stdout)]  # the messages alone
+    sys.exit(_guarded(main, words, show_traceback=values["debug"].value))
 
 
 def _guarded(main: Main, words: list[str], *, show_traceback: bool) -> int:

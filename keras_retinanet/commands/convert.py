@@ -31,12 +31,12 @@ FLAGS.define_output("output_dir", "The folder to write, new or empty.")
 FLAGS.define_number(
     "shards",
     "Files that tfrecord and tfds are written in; by default one to 1,000 images.",
-    lowest=1,
+    lower_bound=1,
 )
 FLAGS.define_number(
     "processes",
     "Processes that write shards; by default one to each core. What is written is the same.",
-    lowest=1,
+    lower_bound=1,
 )
 FLAGS.define_beam()
 
@@ -54,7 +54,7 @@ def _main(words: list[str]) -> int:
         raise DataError(
             "name the data set to convert: its folder, --annotations, or --name and --split"
         )
-    dataset = read_dataset(source, spell=common.spell_flag)
+    dataset = read_dataset(source, spell="--{}".format)
     written, notes = convert(dataset, FLAGS.to, FLAGS.output_dir, sharding)
     for note in (*dataset.notes, *notes):
         print(note)

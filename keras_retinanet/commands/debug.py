@@ -24,7 +24,7 @@ ignore; the anchors are blue. Takes the --config and the settings of retinanet-t
 FLAGS = common.CommandFlags()
 FLAGS.define_config()
 FLAGS.define_output("output_dir", "Where the images go.")
-FLAGS.define_number("pictures", "How many are drawn.", 16, lowest=1)
+FLAGS.define_number("pictures", "How many are drawn.", 16, lower_bound=1)
 
 
 def _main(words: list[str]) -> int:
@@ -48,11 +48,9 @@ def _main(words: list[str]) -> int:
         shown = batches.take(FLAGS.pictures).as_numpy_iterator()
         for number, (images, targets) in enumerate(shown):
             output.mkdir(parents=True, exist_ok=True)
+            placed = training_anchors(anchors, *images.shape[1:3])
             drawn, count, without = draw_targets(
-                images[0],
-                targets["boxes"][0],
-                targets["labels"][0],
-                training_anchors(anchors, *images.shape[1:3]),
+                images[0], targets["boxes"][0], targets["labels"][0], placed
             )
             objects, missed = objects + count, missed + without
             with write_atomically(output / f"{number:03d}.png") as temporary:

@@ -78,7 +78,7 @@ def _dataset(folder: pathlib.Path, known: Sequence[Category]) -> DetectionDatase
     from keras_retinanet.training.run_folder import RunFolder
 
     if (source := FLAGS.data_source()) is not None:
-        return read_dataset(source, known, common.spell_flag)
+        return read_dataset(source, known, "--{}".format)
     run = RunFolder(folder)
     if not run.config.is_file():
         raise DataError(

@@ -35,7 +35,7 @@ _CALIBRATION_IMAGES = 100
 FLAGS = common.CommandFlags()
 FLAGS.define_model()
 FLAGS.define_output("output_dir", "BASE, the folder of all versions.")
-FLAGS.define_number("version", "N.", lowest=0)
+FLAGS.define_number("version", "N.", lower_bound=0)
 FLAGS.define_switch("overwrite", "Replace the version if it is there.")
 FLAGS.define_choice(
     "format",
@@ -46,7 +46,7 @@ FLAGS.define_choice(
 FLAGS.define_text(
     "image_size", "Of other formats: HEIGHTxWIDTH of the only images to take; ONNX can do without."
 )
-FLAGS.define_number("batch_size", "With --image_size: images at a time.", 1, lowest=1)
+FLAGS.define_number("batch_size", "With --image_size: images at a time.", 1, lower_bound=1)
 FLAGS.define_choice(
     "outputs",
     "Of other formats: with NMS inside (default), or raw outputs (default of litert).",
@@ -73,7 +73,7 @@ FLAGS.define_number(
     "max_batch",
     "Of a SavedModel: the most images in a request; more are refused.",
     MAX_BATCH,
-    lowest=1,
+    lower_bound=1,
 )
 FLAGS.define_choice(
     "precision",
@@ -91,14 +91,10 @@ def _main(words: list[str]) -> int:
     common.refuse(words)
     _check_flags()
     model = common.load_model_here(FLAGS.model)
-    settings = {
-        name: FLAGS[name].value
-        for name in ("score_threshold", "nms_iou", "max_detections")
-        if FLAGS[name].value is not None
-    }
-    model.set_inference(**settings)
-    path = _export(model)
-    print(f"exported to {path}")
+    names = ("score_threshold", "nms_iou", "max_detections")
+    given = {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
+    model.set_inference(**given)
+    print(f"exported to {_export(model)}")
     return 0
 
 
@@ -170,6 +166,4 @@ def _read_images(folder: str | None) -> list[np.ndarray]:
     return images
 
 
-run = functools.partial(
-    common.run, _main, FLAGS, USAGE, required=("model", "output_dir", "version")
-)
+run = functools.partial(common.run, _main, FLAGS, USAGE, ("model", "output_dir", "version"))

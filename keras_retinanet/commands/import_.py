@@ -48,7 +48,10 @@ def _main(words: list[str]) -> int:
     model = _build(imported)
     with write_atomically(output) as temporary:
         model.save(temporary)
-    print(f"{_description(imported, model)} in {output}")
+    kind = f"a backbone {imported.settings['backbone']} with"
+    if imported.is_detector:
+        kind = f"a RetinaNet with {len(imported.categories)} classes and"
+    print(f"{kind} {model.count_params():,} parameters is in {output}")
     return 0
 
 
@@ -85,13 +88,6 @@ def _build(imported: Imported) -> keras.Model:
         model = resnet(imported.settings["backbone"], batch_norm("frozen"))
     fill(model.weights, imported.checkpoint)
     return model
-
-
-def _description(imported: Imported, model: keras.Model) -> str:
-    count = f"{model.count_params():,} parameters"
-    if not imported.is_detector:
-        return f"a backbone {imported.settings['backbone']} with {count} is"
-    return f"a RetinaNet with {len(imported.categories)} classes and {count} is"
 
 
 run = functools.partial(common.run, _main, FLAGS, USAGE, required=("source", "weights", "output"))

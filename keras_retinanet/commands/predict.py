@@ -60,7 +60,7 @@ FLAGS.define_fraction(
 FLAGS.define_number(
     "batch_size",
     "Images of one shape that run together; by default 2 megapixels on a CPU, 16 on a GPU.",
-    lowest=1,
+    lower_bound=1,
 )
 FLAGS.define_precision("auto", "An export or a server has its own.")
 FLAGS.define_beam()

@@ -157,9 +157,7 @@ class _Planner:
         crop, size = random_window(self.stored_sizes[index], scaled, window, self.rng)
         flip = bool(self.rng.random() < 0.5) and self.settings.flip
         colors = self.rng.uniform(1.0 - jitter, 1.0 + jitter, 3)
-        warp = UNWARPED
-        if rotation:
-            warp = affine(size, degrees=self.rng.uniform(-rotation, rotation))
+        warp = affine(size, degrees=self.rng.uniform(-rotation, rotation)) if rotation else UNWARPED
         if self.settings.rand_augment:
             colors, warp = self._rand_augment(colors, warp, size)
         return SourceImage(int(index), crop, size, flip, colors, warp)

@@ -39,12 +39,9 @@ def build_model(config: Config, dataset: DetectionDataset) -> RetinaNet:
     settings = _chosen(config, "model") | _chosen(config, "inference")
     if "anchors" in settings:
         settings["anchors"] = anchor_settings(config.model)
-    return RetinaNet(
-        num_classes=len(dataset.categories),
-        categories=dataset.categories,
-        **_run_settings(config),
-        **settings,
-    )
+    categories = dataset.categories
+    settings |= _run_settings(config)
+    return RetinaNet(num_classes=len(categories), categories=categories, **settings)
 
 
 def start_warnings(config: Config) -> list[str]:
@@ -57,10 +54,8 @@ def start_warnings(config: Config) -> list[str]:
     if model.weights is not None:
         return []
     lines = []
-    is_published = model.backbone.startswith(KERAS_PREFIX) or (
-        model.backbone in BACKBONES and "model.weights" in config.given
-    )
-    if is_published:
+    is_null_said = "model.weights" in config.given
+    if model.backbone.startswith(KERAS_PREFIX) or (is_null_said and model.backbone in BACKBONES):
         lines.append(
             f"warning: the backbone {model.backbone} starts at random, which takes far longer to "
             "train; model.weights=imagenet starts from its published weights"
@@ -91,13 +86,12 @@ def resolve_model(config: Config, model: RetinaNet) -> Config:
     """
     values = dict(model.settings)
     values["backbone"] = getattr(values["backbone"], "name", values["backbone"])
-    anchors: dict[str, Any] = dataclasses.asdict(values["anchors"])
-    anchors = {key: list(v) if isinstance(v, tuple) else v for key, v in anchors.items()}
-    values["anchors"] = AnchorConfig(**anchors)
+    anchors = dataclasses.asdict(values["anchors"]).items()
+    listed: dict[str, Any] = {key: list(v) if isinstance(v, tuple) else v for key, v in anchors}
+    values["anchors"] = AnchorConfig(**listed)
 
     def filled(group: Any) -> Any:
-        names = {field.name for field in dataclasses.fields(group)} & set(values)
-        return dataclasses.replace(group, **{name: values[name] for name in names})
+        return dataclasses.replace(group, **{k: values[k] for k in vars(group) if k in values})
 
     return dataclasses.replace(
         config, model=filled(config.model), inference=filled(config.inference)
@@ -124,11 +118,9 @@ def _chosen(config: Config, name: str) -> dict[str, Any]:
     default = type(group)()
     given = {key.split(".")[1] for key in config.given if key.startswith(f"{name}.")}
     return {
-        field.name: getattr(group, field.name)
-        for field in dataclasses.fields(group)
-        if not config.model.starts_from_file
-        or field.name in given
-        or getattr(group, field.name) != getattr(default, field.name)
+        name: value
+        for name, value in vars(group).items()
+        if not config.model.starts_from_file or name in given or value != getattr(default, name)
     }
 
 
@@ -142,20 +134,16 @@ def compile_model(model: RetinaNet, config: Config) -> None:
     else:
         optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, **average)
         optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    class_loss = FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma)
+    if train.hard_examples is not None:
+        class_loss = HardExampleLoss(train.hard_examples)
     model.compile(
         optimizer,
-        class_loss=_class_loss(config),
+        class_loss=class_loss,
         box_loss=BOX_LOSSES[train.box_loss](),
         l2=train.weight_decay if train.optimizer == "sgd" else 0.0,
         clip_norm=train.clip_norm,
     )
-
-
-def _class_loss(config: Config) -> keras.losses.Loss:
-    train = config.train
-    if train.hard_examples is not None:
-        return HardExampleLoss(train.hard_examples)
-    return FocalLoss(alpha=train.focal_alpha, gamma=train.focal_gamma)
 
 
 def resolve_precision(precision: str) -> str:

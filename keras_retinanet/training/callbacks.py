@@ -213,7 +213,7 @@ class RunRecorder(keras.callbacks.Callback):
         self.end_epoch(epoch, logs)
 
     def end_epoch(self, epoch: int, logs: Logs) -> None:
-        """Scores the epoch if that is due, writes its row, and saves."""
+        """Scores the epoch if that is due, writes its row, and saves; best.keras if it is best."""
         before = time.monotonic()
         scored = self.evaluation.evaluate(epoch, logs)
         if scored:
@@ -221,8 +221,9 @@ class RunRecorder(keras.callbacks.Callback):
             self.state.evaluation_seconds += time.monotonic() - before
         self.folder.add_row({"epoch": epoch + 1, "step": self.progress.step, **logs})
         self.progress.end_epoch()
-        if scored:
-            self.keep_best(logs["val_AP"])
+        if scored and (logs["val_AP"] > self.state.best_ap or not self.folder.best.exists()):
+            self.state.best_ap = logs["val_AP"]
+            save_model(self.model, self.folder.best)
         if scored or time.monotonic() - self._saved > self.BACKUP_SECONDS:
             self.save()
 
@@ -232,12 +233,6 @@ class RunRecorder(keras.callbacks.Callback):
         save_model(self.model, self.folder.last)
         self.folder.save_state(self.model, self.state)
         self._saved = time.monotonic()
-
-    def keep_best(self, ap: float) -> None:
-        """Writes best.keras if no earlier model of the run had this AP."""
-        if ap > self.state.best_ap or not self.folder.best.exists():
-            self.state.best_ap = ap
-            save_model(self.model, self.folder.best)
 
 
 class ProgressPrinter(keras.callbacks.Callback):
@@ -268,10 +263,8 @@ class ProgressPrinter(keras.callbacks.Callback):
         """Prints the numbers of the epoch in a line."""
         shown = {k: v for k, v in (logs or {}).items() if math.isfinite(v)}
         line = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-        print(
-            f"\nepoch {epoch + 1}, {self._done()}: {line}".lstrip("\n" * (not self._terminal)),
-            flush=True,
-        )
+        start = "\nepoch" if self._terminal else "epoch"  # below the bar
+        print(f"{start} {epoch + 1}, {self._done()}: {line}", flush=True)
 
     def _done(self) -> str:
         progress = self.progress

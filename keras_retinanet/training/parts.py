@@ -75,11 +75,17 @@ def load_part(
     """
     if (layout := layout_of(data)) is not None:
         return read_parts(layout, [which], known, data.classes)[which]
-    part = vars(getattr(data, which))
-    if part["annotations"] is None and part["split"] is not None:
-        part = {**part, "annotations": data.train.annotations}
+    part = vars(named_part(data, which))
     source = DataSource(format=data.format, name=data.name, classes=data.classes, **part)
     return read_dataset(source, known, functools.partial(setting_of, which))
+
+
+def named_part(data: DataConfig, which: str) -> DataPart:
+    """A part as it is named; a split may lie in the annotations of the training part."""
+    part: DataPart = getattr(data, which)
+    if part.annotations is None and part.split is not None:
+        return dataclasses.replace(part, annotations=data.train.annotations)
+    return part
 
 
 def setting_of(which: str, field: str) -> str:

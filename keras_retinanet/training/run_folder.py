@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_retinanet.config import Config, save_config
+from keras_retinanet.config import Config, TrainConfig, save_config
 from keras_retinanet.datasets.split import SplitNames
 from keras_retinanet.files import is_temporary, write_atomically, write_json
 from keras_retinanet.models.retinanet import RetinaNet
@@ -32,6 +32,9 @@ _PACKAGES = (
     "tensorflow-datasets",
     "pycocotools",
 )
+
+
+_REMEDY = f"start another run, from {LAST} if it is there (model.weights=...)"
 
 
 class RunFolderError(ValueError):
@@ -66,10 +69,11 @@ class RunState:
         self.epoch = progress.position.epoch
         self.shown = [list(part) for part in progress.position.shown]
 
-    @property
-    def position(self) -> Position:
-        """Where in the training part the run is."""
-        return Position(self.epoch, tuple((size, count) for size, count in self.shown))
+    def progress(self, train: TrainConfig, images: int) -> Progress:
+        """How far the run has come, in a training part of so many images."""
+        position = Position(self.epoch, tuple((size, count) for size, count in self.shown))
+        length = train.batch_size, train.steps, train.epochs, train.minutes
+        return Progress(images, *length, position, self.step, self.images, self.seconds)
 
 
 class RunFolder:
@@ -99,9 +103,8 @@ class RunFolder:
         if self.root.is_dir() and any(not is_temporary(file) for file in self.root.iterdir()):
             resume = ", or say --resume to continue the run in it" if self.config.is_file() else ""
             raise RunFolderError(f"{self.root} is not empty; name another --output_dir{resume}")
-        existing = self.root.absolute()
-        while not existing.exists():
-            existing = existing.parent
+        root = self.root.absolute()
+        existing = next(folder for folder in (root, *root.parents) if folder.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             raise RunFolderError(f"{self.root} cannot be written to: no permission in {existing}")
 
@@ -140,7 +143,7 @@ class RunFolder:
         if split is None:
             raise RunFolderError(
                 f"{self.split} is missing: which images were trained on is not known any more; "
-                f"start another run, from {self.last.name} if it is there (model.weights=...)"
+                + _REMEDY
             )
         return split
 
@@ -169,16 +172,15 @@ class RunFolder:
         file = self.backup / "state.json"
         if not file.is_file():
             return RunState()
-        remedy = f"start another run, from {self.last.name} if it is there (model.weights=...)"
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise RunFolderError(f"{file} is damaged ({error}); {remedy}") from error
+            raise RunFolderError(f"{file} is damaged ({error}); {_REMEDY}") from error
         if set(content) != {field.name for field in dataclasses.fields(RunState)}:
-            raise RunFolderError(f"{file} is of another version of keras_retinanet; {remedy}")
+            raise RunFolderError(f"{file} is of another version of keras_retinanet; {_REMEDY}")
         state = RunState(**content)
         if not (self.backup / state.weights).is_file():
-            raise RunFolderError(f"{self.backup / state.weights} is missing; {remedy}")
+            raise RunFolderError(f"{self.backup / state.weights} is missing; {_REMEDY}")
         return state
 
     def add_row(self, row: dict[str, Any]) -> None:

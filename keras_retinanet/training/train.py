@@ -27,22 +27,7 @@ from keras_retinanet.models.retinanet import RetinaNet
 from keras_retinanet.models.saving import averaged_weights, own_weights_kept
 from keras_retinanet.models.trainable import LOGS
 from keras_retinanet.pipeline.batches import image_loader, image_stream, training_batches
-from keras_retinanet.training.build import (
-    build_model,
-    choose_strategy,
-    compile_model,
-    rebuild_model,
-    resolve_model,
-    resolve_precision,
-    start_warnings,
-)
-from keras_retinanet.training.callbacks import (
-    CocoEvaluation,
-    EvaluationSchedule,
-    Pace,
-    ProgressPrinter,
-    RunRecorder,
-)
+from keras_retinanet.training import build, callbacks
 from keras_retinanet.training.changes import check_changes, in_new_batches
 from keras_retinanet.training.geometry import geometry
 from keras_retinanet.training.interruption import Interruption
@@ -98,9 +83,8 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
         if (size := config.train.batch_size) != before.train.batch_size:
             say(f"from now on batches of {size} images; the run and its schedule count images")
     if state.finished and config == before:
-        say(
-            f"the run in {folder.root} is finished: {state.step} steps, best AP {state.best_ap:.3f}"
-        )
+        done = f"{state.step} steps, best AP {state.best_ap:.3f}"
+        say(f"the run in {folder.root} is finished: {done}")
         return None
     state.finished = False
     say(f"resuming {folder.root} at epoch {state.epoch + 1}, step {state.step}")
@@ -108,7 +92,7 @@ def resume(output_dir: str, overrides: list[str], *, say: Say = print) -> CocoMe
 
 
 def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> CocoMetrics:
-    strategy, devices = choose_strategy()
+    strategy, devices = build.choose_strategy()
     say(f"devices: {', '.join(devices)}; precision {config.train.precision}")
     replicas, batch = strategy.num_replicas_in_sync, config.train.batch_size
     if batch % replicas:
@@ -120,12 +104,12 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
     train_part, val_part = _images(config, folder, state, say)
     with strategy.scope():
         model = _model(config, state, train_part, say)
-        compile_model(model, config)
+        build.compile_model(model, config)
     config = _with_anchor_fit_said(config, state, model, train_part, say)
     # A broken validation image would end the run at its first evaluation, perhaps hours later.
     if (broken := unreadable(val_part.files, val_part.encoded)) is not None:
         raise broken
-    progress = _progress(config, state, len(train_part))
+    progress = state.progress(config.train, len(train_part))
     with undecodable_named(train_part.files, train_part.encoded):
         batches = _batches(config, strategy, train_part, model.padding_color, progress)
     if state.weights:
@@ -137,9 +121,9 @@ def _run(config: Config, folder: RunFolder, state: RunState, *, say: Say) -> Coc
             image_names(train_part, part_root(config.data, "train")),
             image_names(val_part, part_root(config.data, "val")),
         )
-    schedule = EvaluationSchedule(progress, state, config.train.evaluations)
-    evaluation = CocoEvaluation(val_part, due=schedule.due)
-    recorder = RunRecorder(folder, progress, state, evaluation)
+    schedule = callbacks.EvaluationSchedule(progress, state, config.train.evaluations)
+    evaluation = callbacks.CocoEvaluation(val_part, due=schedule.due)
+    recorder = callbacks.RunRecorder(folder, progress, state, evaluation)
     recorder.set_model(model)
     with undecodable_named(train_part.files, train_part.encoded):
         _fit(model, config, recorder, batches)
@@ -174,9 +158,8 @@ def _with_anchor_fit_said(
     config: Config, state: RunState, model: RetinaNet, train_part: DetectionDataset, say: Say
 ) -> Config:
     """`config` with what the model has, see `resolve_model`; says how the anchors fit."""
-    from_file = not state.weights and config.model.starts_from_file
-    are_fixed = from_file and geometry(config.model).are_anchors_fixed
-    config = resolve_model(config, model)
+    are_fixed = not state.weights and geometry(config.model).are_anchors_fixed
+    config = build.resolve_model(config, model)
     data = config.data
     objects = trained_objects(train_part, data.min_side, data.max_side, stretch=data.stretch)
     say(anchor_fit_line(objects, model.settings["anchors"], are_fixed=are_fixed))
@@ -206,34 +189,19 @@ def _batches(
 
 
 def _resolve(config: Config) -> Config:
-    precision = resolve_precision(config.train.precision)
+    precision = build.resolve_precision(config.train.precision)
     return dataclasses.replace(config, train=dataclasses.replace(config.train, precision=precision))
 
 
 def _model(config: Config, state: RunState, dataset: DetectionDataset, say: Say) -> RetinaNet:
     """A new run's from its recipe; that of a run which goes on as it was backed up."""
     if not state.weights:
-        for line in start_warnings(config):
+        for line in build.start_warnings(config):
             say(line)
-        return build_model(config, dataset)
-    model = rebuild_model(config, state.model)
+        return build.build_model(config, dataset)
+    model = build.rebuild_model(config, state.model)
     check_categories(model, dataset)
     return model
-
-
-def _progress(config: Config, state: RunState, images: int) -> Progress:
-    train = config.train
-    return Progress(
-        train_images=images,
-        batch_size=train.batch_size,
-        steps=train.steps,
-        epochs=train.epochs,
-        minutes=train.minutes,
-        position=state.position,
-        step=state.step,
-        images=state.images,
-        seconds=state.seconds,
-    )
 
 
 def _explained(metrics: CocoMetrics, progress: Progress) -> list[str]:
@@ -250,16 +218,16 @@ def _explained(metrics: CocoMetrics, progress: Progress) -> list[str]:
     ]
 
 
-def _fit(model: RetinaNet, config: Config, recorder: RunRecorder, batches: tf.data.Dataset) -> None:
+def _fit(
+    model: RetinaNet, config: Config, recorder: callbacks.RunRecorder, batches: tf.data.Dataset
+) -> None:
     train, progress = config.train, recorder.progress
-    interruption = Interruption()
-    callbacks = [
-        Pace(progress, functools.partial(learning_rate, train), interruption),
+    interruption, logs = Interruption(), recorder.folder.tensorboard
+    around_steps = [
+        callbacks.Pace(progress, functools.partial(learning_rate, train), interruption),
         recorder,
-        ProgressPrinter(progress),
-        keras.callbacks.TensorBoard(
-            recorder.folder.tensorboard, write_graph=False, update_freq="epoch"
-        ),
+        callbacks.ProgressPrinter(progress),
+        keras.callbacks.TensorBoard(logs, write_graph=False, update_freq="epoch"),
     ]
     _end_epoch(recorder)
     try:
@@ -273,7 +241,7 @@ def _fit(model: RetinaNet, config: Config, recorder: RunRecorder, batches: tf.da
                     initial_epoch=epoch,
                     epochs=epoch + 1 if is_begun else sys.maxsize,
                     steps_per_epoch=progress.steps_left_in_epoch,
-                    callbacks=callbacks,
+                    callbacks=around_steps,
                     verbose=0,
                     shuffle=False,
                 )
@@ -284,7 +252,7 @@ def _fit(model: RetinaNet, config: Config, recorder: RunRecorder, batches: tf.da
         raise Interrupted(shlex.join(words)) from None
 
 
-def _end_epoch(recorder: RunRecorder) -> None:
+def _end_epoch(recorder: callbacks.RunRecorder) -> None:
     """Brings metrics.csv in line with the backup that a run goes on from.
 
     Rows of what will be trained again go. A run that was killed after the last step of an epoch,
@@ -295,7 +263,7 @@ def _end_epoch(recorder: RunRecorder) -> None:
     if progress.fraction < 1.0:
         folder.drop_rows_after(epoch)
     if progress.lacks_epoch_end and folder.last_row() <= epoch:
-        recorder.end_epoch(epoch, dict.fromkeys((*LOGS, *RunRecorder.PACE_LOGS), math.nan))
+        recorder.end_epoch(epoch, dict.fromkeys((*LOGS, *recorder.PACE_LOGS), math.nan))
 
 
 def _draw_predictions(model: RetinaNet, dataset: DetectionDataset, output: pathlib.Path) -> None:

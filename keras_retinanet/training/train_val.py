@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from keras_retinanet.config import DataConfig, DataPart
+from keras_retinanet.config import DataConfig
 from keras_retinanet.datasets.copies import shared_images
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.split import DatasetSplit, SplitNames, split_dataset
 from keras_retinanet.errors import DataError
-from keras_retinanet.training.parts import has_val, layout_of, load_parts, with_layout
+from keras_retinanet.training.parts import has_val, layout_of, load_parts, named_part, with_layout
 
 
 def load_datasets(
@@ -71,17 +71,16 @@ def _check_parts(data: DataConfig) -> None:
 
 def _annotations(data: DataConfig, which: str) -> tuple[str | None, str | None]:
     """What distinguishes a part: the real path of its annotations, and its split."""
-    part: DataPart = getattr(data, which)
-    file = part.annotations or (data.train.annotations if part.split is not None else None)
-    return (None if file is None else os.path.realpath(file)), part.split
+    part = named_part(data, which)
+    return part.annotations and os.path.realpath(part.annotations), part.split
 
 
 def part_root(data: DataConfig, which: str) -> str | None:
     """The folder that the names of a part's images start from; those split off have no other."""
     if (layout := layout_of(data)) is not None:
         return layout.tree.on_disk(())
-    part: DataPart = getattr(data, which if has_val(data) else "train")
+    part = named_part(data, which if has_val(data) else "train")
     if part.images is not None:
         return part.images
-    file = part.annotations or data.train.annotations
+    file = part.annotations
     return None if file is None else file if os.path.isdir(file) else os.path.dirname(file)
