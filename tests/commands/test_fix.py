@@ -110,7 +110,7 @@ def test_every_fault_is_fixed_and_the_copy_trains(tmp_path):
     assert said.startswith(f"fixed {len(lines)} records, listed in sub/fixed/mended.txt")
     for text in (
         *("box that exceeds its image, fixed: images/b.png", "empty box, left out: images/b.png"),
-        *("repeated box, left out: images/a.png", "bbox [30, 30, -9, 9] is inverted"),
+        *("repeated box, left out: images/a.png", "from 0 on, but is [30, 30, -9, 9]"),
         *("the box lies wholly outside", "no category has the id 99", "no image has the id 77"),
         *("bbox must be four finite numbers", "the id occurs twice", "another one is named"),
         *("the record says 99 x 48 pixels", "another image record has this file"),
