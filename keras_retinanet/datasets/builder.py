@@ -37,8 +37,9 @@ class Records:
         classes: the classes that there are; None takes those that occur, sorted by name, with ids
             from 1.
         record_name: names the record of an object, from the row of its image and the number that
-            it was added with: "line 7". By default it is the object of that number in the image's
+            it was added with: "line 7". By default it is the `unit` of that number in the image's
             record.
+        unit: what an object is in such a record.
         relative: whether corners are fractions of the image's sides instead of pixels.
     """
 
@@ -48,6 +49,7 @@ class Records:
         classes: Classes | None,
         *,
         record_name: Callable[[int, int], str] | None = None,
+        unit: str = "object",
         relative: bool = False,
     ) -> None:
         self.faults = Faults(os.fspath(source))
@@ -55,6 +57,7 @@ class Records:
         self._classes = classes
         self._labels = {} if classes is None else {name: i for i, name in enumerate(classes)}
         self._record_name = record_name or self._numbered
+        self._unit = unit
         self._relative = relative
         self._negatives: dict[int, list[int]] = {}
         # Not lists: Open Images has 14.6 million boxes.
@@ -63,7 +66,7 @@ class Records:
         self._corners, self._areas = array.array("d"), array.array("d")
 
     def _numbered(self, image: int, number: int) -> str:
-        return f"{self.images[image].name}, object {number}"
+        return f"{self.images[image].name}, {self._unit} {number}"
 
     def add_image(
         self,
@@ -287,9 +290,7 @@ def read_text_files(
     """
     source = os.fspath(annotations)
     folder = ImageFolder(images)
-    records = Records(
-        source, classes, record_name=lambda row, line: f"{records.images[row].name}, line {line}"
-    )
+    records = Records(source, classes, unit="line")
     for name in list_annotations(source, ".txt"):
         try:
             text = read_text(os.path.join(source, name), kind)

@@ -42,7 +42,7 @@ def test_faults_are_listed_and_end_with_1(tmp_path):
     )
     count = len(content["annotations"])
     assert f"fatal: cannot be read: {count}\n" in out
-    assert "train: annotation id 1: bbox [" in out
+    assert "train: annotation id 1: bbox must be four finite numbers" in out
     assert f"  and {count - 20} more, which --json lists" in out
     report = json.loads((tmp_path / "report.json").read_text())
     found = [finding for finding in report["findings"] if finding["kind"] == "cannot be read"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import gc
 import itertools
 import json
 import os
@@ -43,7 +41,7 @@ _Flag = Literal[0, 1] | bool | Annotated[float, Meta(ge=0, le=1, multiple_of=1)]
 
 
 # Structs, since those of msgspec are made faster than dictionaries and take a fifth of the memory;
-# without garbage collection, of which there would be a lot to look through and nothing to find.
+# without garbage collection, which would have a lot to look through and nothing to find.
 class _Image(Struct, gc=False):
     """The record of an image; the last three fields are those of LVIS."""
 
@@ -104,18 +102,6 @@ _MUST_BE = {
 }
 
 
-@contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Millions of objects are made here and no garbage, yet a third of the time went into it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def read_coco(
     annotations: str | os.PathLike[str], images: str | os.PathLike[str]
 ) -> DetectionDataset:
@@ -149,8 +135,7 @@ def read_coco(
     """
     source, folder = os.fspath(annotations), os.fspath(images)
     faults = Faults(source)
-    with _without_garbage_collection():
-        content = _load(source, faults)
+    content = _load(source, faults)
     if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder; name the one with the images of {source}")
     categories = _categories(content["categories"], faults)

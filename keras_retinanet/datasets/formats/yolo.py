@@ -59,7 +59,7 @@ def read_yolo(annotations: str | os.PathLike[str], split: str) -> DetectionDatas
     """
     source = os.fspath(annotations)
     content = parse_yolo(source, read_text(source, _KIND))
-    records = _records(source, content)
+    records = Records(source, yolo_classes(source, content), unit="line", relative=True)
     images = _images(source, content, split, records.faults)
     return _read_images(content, [(image, label_file(image)) for image in images], records)
 
@@ -81,7 +81,7 @@ def read_yolo_images(
     Raises:
         DataError: naming file, line and remedy, for all faults at once.
     """
-    records = _records(source, content)
+    records = Records(source, yolo_classes(source, content), unit="line", relative=True)
     unread = [path for path in others if path.suffix.lower() in UNREAD_SUFFIXES]
     for path in unread:
         records.faults.add(unread_image(path))
@@ -90,16 +90,6 @@ def read_yolo_images(
         if path.suffix == ".txt" and path.stem not in known and _has_labels(path):
             records.faults.add(f"{path}: no image is named so; add it or remove this")
     return _read_images(content, pairs, records)
-
-
-def _records(source: str, content: dict[Any, Any]) -> Records:
-    records = Records(
-        source,
-        yolo_classes(source, content),
-        record_name=lambda row, line: f"{records.images[row].name}, line {line}",
-        relative=True,
-    )
-    return records
 
 
 def _read_images(
