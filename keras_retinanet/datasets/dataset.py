@@ -14,11 +14,11 @@ from keras_retinanet.datasets.stored_images import EncodedImages
 EMPTY = -1
 
 # The fields of `DetectionDataset` that have an entry for each annotation, and for each image.
-_ROW_ARRAYS = (
+ROW_ARRAYS = (
     *("boxes", "labels", "is_crowd", "is_region"),
     *("annotated_xywh", "areas", "category_ids"),
 )
-_IMAGE_ARRAYS = ("image_ids", "sizes", "orientations", "apply_exif")
+IMAGE_ARRAYS = ("image_ids", "sizes", "orientations", "apply_exif")
 _IMAGE_TUPLES = ("files", "negatives", "not_exhaustive")
 
 
@@ -119,7 +119,7 @@ class DetectionDataset:
         return dataclasses.replace(
             self._with_rows(rows, splits),
             encoded=None if self.encoded is None else self.encoded.take(indices),
-            **self._taken(_IMAGE_ARRAYS, lambda values: values[indices]),
+            **self._taken(IMAGE_ARRAYS, lambda values: values[indices]),
             **self._taken(_IMAGE_TUPLES, lambda values: tuple(values[i] for i in indices)),
         )
 
@@ -131,7 +131,7 @@ class DetectionDataset:
 
     def _with_rows(self, rows: np.ndarray, splits: np.ndarray) -> DetectionDataset:
         """The data set of `rows` [k] of the annotation arrays, and their `row_splits` [m + 1]."""
-        taken = self._taken(_ROW_ARRAYS, lambda values: values[rows])
+        taken = self._taken(ROW_ARRAYS, lambda values: values[rows])
         return dataclasses.replace(self, row_splits=splits, **taken)
 
     def _taken(self, names: Sequence[str], take: Callable[[Any], Any]) -> dict[str, Any]:

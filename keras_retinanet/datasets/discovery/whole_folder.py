@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.datasets.builder import Classes
-from keras_retinanet.datasets.dataset import EMPTY, Category, DetectionDataset
+from keras_retinanet.datasets.dataset import (
+    EMPTY,
+    IMAGE_ARRAYS,
+    ROW_ARRAYS,
+    Category,
+    DetectionDataset,
+)
 from keras_retinanet.datasets.discovery.discover import Layout, discover
 from keras_retinanet.datasets.discovery.found import At, Found
 from keras_retinanet.datasets.formats.registry import FORMATS
@@ -22,12 +28,6 @@ Say = Callable[[str], None]
 
 # The index of a class that is not among those that are wanted.
 _OTHER = -1
-
-# The arrays of a data set that have a row for each image or annotation and may not be None.
-_OF_ROWS = (
-    *("sizes", "boxes", "labels", "is_crowd", "annotated_xywh", "areas"),
-    *("category_ids", "orientations", "apply_exif"),
-)
 
 
 def read_dataset(
@@ -147,19 +147,17 @@ def concatenate(name: str, datasets: Sequence[DetectionDataset]) -> DetectionDat
         raise DataError(
             f"{name}: two folders of annotations have the image {files[index]}; remove one"
         )
-    ids = np.concatenate([dataset.image_ids for dataset in datasets])
-    if len(np.unique(ids)) < len(ids):
-        ids = np.arange(1, len(ids) + 1)
     counts = np.concatenate([np.diff(dataset.row_splits) for dataset in datasets])
     is_region = np.concatenate([_regions(dataset) for dataset in datasets])
-    rows: dict[str, Any] = {
+    arrays: dict[str, Any] = {
         field: np.concatenate([getattr(dataset, field) for dataset in datasets])
-        for field in _OF_ROWS
+        for field in {*ROW_ARRAYS, *IMAGE_ARRAYS} - {"is_region"}
     }
+    if len(np.unique(arrays["image_ids"])) < len(files):
+        arrays["image_ids"] = np.arange(1, len(files) + 1)
     return dataclasses.replace(
         datasets[0],
         name=name,
-        image_ids=ids,
         files=files,
         row_splits=np.concatenate([[0], np.cumsum(counts)]),
         folder=os.path.commonpath([dataset.folder or "" for dataset in datasets]) or None,
@@ -167,7 +165,7 @@ def concatenate(name: str, datasets: Sequence[DetectionDataset]) -> DetectionDat
         not_exhaustive=_joined(datasets, "not_exhaustive"),
         is_region=is_region if is_region.any() else None,
         notes=tuple(note for dataset in datasets for note in dataset.notes),
-        **rows,
+        **arrays,
     )
 
 
