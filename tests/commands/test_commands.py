@@ -336,5 +336,5 @@ def test_debug_draws_what_training_shows(tmp_path):
     ]
     assert "3 images: seen" in out
     wrong = ("debug", "--output_dir", "other", *data_arguments("data"), "data.rotation=90")
-    assert "rotation lies in 0 to 45 degrees" in error_line(*wrong, cwd=tmp_path)
+    assert "data.rotation is 90.0; it must lie in [0, 45]" in error_line(*wrong, cwd=tmp_path)
     assert not (tmp_path / "other").exists()
