@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -62,25 +61,21 @@ class AnchorSettings:
         """A, the anchors of a cell."""
         return len(self.ratios) * len(self.scales)
 
+    def cell(self, size: float) -> np.ndarray:
+        """The anchors of one cell around the origin, xyxy: float32 [A, 4].
 
-def cell_anchors(
-    size: float,
-    ratios: Sequence[float],
-    scales: Sequence[float],
-    *,
-    whole_pixels: bool = False,
-) -> np.ndarray:
-    """The anchors of one cell around the origin, xyxy: float32 [ratios * scales, 4].
+        A ratio is height / width and keeps the area `(size * scale)^2`. Ratios are the outer loop
+        and scales the inner one, as in torchvision: the order of the heads' output channels. With
+        `whole_pixels`, `size * scale` is truncated and the corners are rounded, halves to even.
 
-    A ratio is height / width and keeps the area `(size * scale)^2`. Ratios are the outer loop and
-    scales the inner one, as in torchvision: the order of the heads' output channels. With
-    `whole_pixels`, `size * scale` is truncated and the corners are rounded, halves to even.
-    """
-    sides = size * np.asarray(scales, np.float64)  # [scales]
-    if whole_pixels:
-        sides = np.floor(sides)
-    roots = np.sqrt(np.asarray(ratios, np.float64))  # [ratios]
-    widths = (sides[None, :] / roots[:, None]).ravel()
-    heights = (sides[None, :] * roots[:, None]).ravel()
-    corners = 0.5 * np.stack([-widths, -heights, widths, heights], axis=1)
-    return (np.round(corners) if whole_pixels else corners).astype(np.float32)
+        Args:
+            size: the base side in pixels, one of `sizes`.
+        """
+        sides = size * np.asarray(self.scales, np.float64)  # [scales]
+        if self.whole_pixels:
+            sides = np.floor(sides)
+        roots = np.sqrt(np.asarray(self.ratios, np.float64))  # [ratios]
+        widths = (sides[None, :] / roots[:, None]).ravel()
+        heights = (sides[None, :] * roots[:, None]).ravel()
+        corners = 0.5 * np.stack([-widths, -heights, widths, heights], axis=1)
+        return (np.round(corners) if self.whole_pixels else corners).astype(np.float32)

@@ -7,12 +7,7 @@ import dataclasses
 import numpy as np
 
 from keras_retinanet.datasets.dataset import DetectionDataset
-from keras_retinanet.geometry.anchor_settings import (
-    NEGATIVE_IOU,
-    POSITIVE_IOU,
-    AnchorSettings,
-    cell_anchors,
-)
+from keras_retinanet.geometry.anchor_settings import NEGATIVE_IOU, POSITIVE_IOU, AnchorSettings
 from keras_retinanet.images.size_rule import padded_size, resized_sizes
 
 # Training warns if a smaller fraction of the objects reaches `POSITIVE_IOU`.
@@ -74,10 +69,7 @@ def best_iou(boxes: np.ndarray, padded_sizes: np.ndarray, anchors: AnchorSetting
         cells, strides = _grid(padded_sizes[:, ::-1], anchors, level)
         cell = np.clip(np.round(centers / strides - anchors.offset), 0, cells - 1)
         distance = np.abs(centers - (cell + anchors.offset) * strides)
-        shapes = cell_anchors(
-            size, anchors.ratios, anchors.scales, whole_pixels=anchors.whole_pixels
-        )
-        for shape in shapes.astype(np.float64):
+        for shape in anchors.cell(size).astype(np.float64):
             anchor_sides = shape[2:] - shape[:2]
             overlap = (sides + anchor_sides) / 2 - distance
             overlap = np.clip(overlap, 0, np.minimum(sides, anchor_sides)).prod(axis=1)

@@ -17,7 +17,7 @@ from PIL import Image
 from keras_retinanet.datasets.dataset import DetectionDataset
 from keras_retinanet.datasets.writing import image_bytes
 from keras_retinanet.files import package_text, write_atomically
-from keras_retinanet.geometry.anchor_settings import NEGATIVE_IOU, POSITIVE_IOU, cell_anchors
+from keras_retinanet.geometry.anchor_settings import NEGATIVE_IOU, POSITIVE_IOU
 from keras_retinanet.images import pillow
 from keras_retinanet.images.drawing import contact_sheet, draw_detections, shrunk
 from keras_retinanet.inspection.anchor_fit import SIZE_NAMES, percent, size_classes
@@ -194,12 +194,7 @@ def _draw_boxes(axes: Any, report: AnchorReport) -> None:
     sides = report.objects.boxes[:, 2:] - report.objects.boxes[:, :2]
     axes.plot(sides[:, 0], sides[:, 1], ".", markersize=4, alpha=0.5, label="objects")
     settings = report.anchors
-    corners = np.concatenate(
-        [
-            cell_anchors(size, settings.ratios, settings.scales, whole_pixels=settings.whole_pixels)
-            for size in settings.sizes
-        ]
-    )
+    corners = np.concatenate([settings.cell(size) for size in settings.sizes])
     widths, heights = (corners[:, 2:] - corners[:, :2]).T
     axes.plot(widths, heights, "x", markersize=6, label="anchors")
     axes.set(xscale="log", yscale="log", xlabel="width, pixels as trained", ylabel="height")

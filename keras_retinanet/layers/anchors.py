@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_retinanet.geometry.anchor_settings import AnchorSettings, cell_anchors
+from keras_retinanet.geometry.anchor_settings import AnchorSettings
 from keras_retinanet.geometry.anchors import grid_anchors
 
 
@@ -36,10 +36,7 @@ class Anchors(keras.layers.Layer):
             strides = tf.fill([2], stride)
             if settings.fit_strides:
                 strides = tf.minimum(strides, padded // grid)
-            cell = cell_anchors(
-                size, settings.ratios, settings.scales, whole_pixels=settings.whole_pixels
-            )
-            levels.append(grid_anchors(cell, grid, strides, settings.offset))
+            levels.append(grid_anchors(settings.cell(size), grid, strides, settings.offset))
         return levels
 
     def get_config(self) -> dict[str, Any]:

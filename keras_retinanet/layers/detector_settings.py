@@ -68,7 +68,9 @@ class PyramidSettings(Settings):
 
     Attributes:
         pyramid_channels: width of the pyramid and of the subnets.
-        p6_from, pyramid_padding: see `models.pyramid.feature_pyramid`.
+        p6_from: what P6 is made of, "c5" (the paper) or "p5" (torchvision's first RetinaNet).
+        pyramid_padding: of the stride-2 convolutions to P6 and P7: "symmetric", as PyTorch pads, or
+            "same", as TensorFlow does, whose odd pixel lies at the bottom and right.
         anchors: see `AnchorSettings`; None for the paper's.
     """
 

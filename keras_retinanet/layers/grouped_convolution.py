@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -46,41 +46,40 @@ class GroupedConvolution(keras.layers.Conv2D):
         From the gradient of the outputs [B, h, w, filters] to those of the inputs [B, H, W, C] and
         of the kernel [height, width, C / groups, filters].
         """
-        settings = {"strides": [1, *self.strides, 1], "padding": self.padding.upper()}
 
         def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            of_inputs, of_kernel = [], []  # [B, H, W, C / groups], [..., filters / groups]
             split = [tf.split(part, self.groups, axis=-1) for part in (inputs, kernel, upstream)]
-            for x, weights, dy in zip(*split, strict=True):
-                of_inputs.append(
-                    tf.raw_ops.Conv2DBackpropInput(
-                        input_sizes=tf.shape(x), filter=weights, out_backprop=dy, **settings
-                    )
-                )
-                of_kernel.append(
-                    tf.raw_ops.Conv2DBackpropFilter(
-                        input=x, filter_sizes=tf.shape(weights), out_backprop=dy, **settings
-                    )
-                )
-            return tf.concat(of_inputs, axis=-1), tf.concat(of_kernel, axis=-1)
+            groups = [
+                _convolution_gradients(*group, strides=self.strides, padding=self.padding.upper())
+                for group in zip(*split, strict=True)
+            ]
+            of_inputs, of_kernel = (
+                tf.concat(parts, axis=-1) for parts in zip(*groups, strict=True)
+            )
+            return of_inputs, of_kernel  # [B, H, W, C], [height, width, C / groups, filters]
 
         return gradients
+
+
+def _convolution_gradients(
+    inputs: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor, strides: Sequence[int], padding: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `GroupedConvolution._gradients`, by one operation each for the inputs and the kernel."""
+    settings = {"out_backprop": upstream, "strides": [1, *strides, 1], "padding": padding}
+    return (
+        tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(inputs), filter=kernel, **settings),
+        tf.raw_ops.Conv2DBackpropFilter(input=inputs, filter_sizes=tf.shape(kernel), **settings),
+    )
 
 
 @functools.cache
 def _has_gradients(dtype: tf.DType) -> bool:
     """Whether TensorFlow has the gradients of grouped convolutions here; on a CPU oneDNN has."""
-    settings = {"strides": [1, 1, 1, 1], "padding": "VALID"}
+    shapes = ([1, 3, 3, 2], [3, 3, 1, 2], [1, 1, 1, 2])  # of inputs, kernel and outputs
     try:
         with tf.init_scope():
-            images, kernel = tf.ones([1, 3, 3, 2], dtype), tf.ones([3, 3, 1, 2], dtype)
-            upstream = tf.ones([1, 1, 1, 2], dtype)
-            tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=[1, 3, 3, 2], filter=kernel, out_backprop=upstream, **settings
-            )
-            tf.raw_ops.Conv2DBackpropFilter(
-                input=images, filter_sizes=[3, 3, 1, 2], out_backprop=upstream, **settings
-            )
+            tensors = [tf.ones(shape, dtype) for shape in shapes]
+            _convolution_gradients(*tensors, strides=(1, 1), padding="VALID")
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
         return False
     return True

@@ -131,14 +131,13 @@ class SelectDetections(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, for `from_config`."""
-        decoder = keras.saving.serialize_keras_object(self.decode_boxes)
-        return {"name": self.name, **vars(self.settings), "decode_boxes": decoder}
+        config = {"name": self.name, **vars(self.settings), "decode_boxes": self.decode_boxes}
+        return keras.saving.serialize_keras_object(config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SelectDetections:
         """The layer of a `get_config`."""
-        decoder = keras.saving.deserialize_keras_object(config["decode_boxes"])
-        return cls(**{**config, "decode_boxes": decoder})
+        return cls(**keras.saving.deserialize_keras_object(config))
 
 
 def _table_of_images(

@@ -12,6 +12,7 @@ import keras
 from keras_retinanet.errors import did_you_mean
 from keras_retinanet.geometry.anchor_settings import STRIDES
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
+from keras_retinanet.layers.detector_settings import BackboneSettings
 from keras_retinanet.layers.normalize_images import NormalizeImages
 from keras_retinanet.models.resnet import NETWORKS, batch_norm, find_network, resnet
 from keras_retinanet.weights.arrays import read_arrays
@@ -69,21 +70,12 @@ def image_normalization(backbone: str | keras.Model) -> NormalizeImages:
     return NormalizeImages(**_NORMALIZATIONS[kind])
 
 
-def build_backbone(
-    backbone: str | keras.Model,
-    *,
-    norm: str | None,
-    norm_epsilon: float,
-    imagenet_weights: bool,
-) -> keras.Model:
+def build_backbone(settings: BackboneSettings, *, imagenet_weights: bool) -> keras.Model:
     """A model from normalised images [B, H, W, 3] to [C3, C4, C5] with strides 8, 16 and 32.
 
     Args:
-        backbone: a name that `models.resnet.find_network` knows, "keras:NAME" for a model of
-            `keras.applications`, or a `keras.Model` with three outputs, which is used as it is.
-        norm: "frozen", "trainable" or "sync", see `models.resnet.batch_norm`; applied to the batch
-            normalisation layers of any backbone. None leaves those of a `keras.Model` as they are.
-        norm_epsilon: what those of our networks add to the variances; other backbones bring theirs.
+        settings: which, and how its batch normalisation is treated, see `models.resnet.batch_norm`.
+            A `keras.Model` is used as it is, but for that if `backbone_norm` says how.
         imagenet_weights: whether it starts from its published weights: those of
             `keras.applications`, or torchvision's for a network of ours.
 
@@ -92,6 +84,7 @@ def build_backbone(
             had.
         ImportError: if PyTorch is needed to read them and missing.
     """
+    backbone, norm = settings.backbone, settings.backbone_norm
     if isinstance(backbone, keras.Model):
         if len(backbone.outputs) != 3:
             raise ValueError(
@@ -110,8 +103,7 @@ def build_backbone(
         name = backbone.removeprefix(KERAS_PREFIX)
         return _set_norm(_application(name, imagenet_weights), norm)
     if find_network(backbone) is None:
-        known = [*NETWORKS, f"{KERAS_PREFIX}ResNet50"]
-        hint = did_you_mean(backbone, known)
+        hint = did_you_mean(backbone, [*NETWORKS, f"{KERAS_PREFIX}ResNet50"])
         raise ValueError(
             f"unknown backbone {backbone!r}{hint} There are {', '.join(NETWORKS)} (and "
             f"with _caffe or _w32 behind, see models/resnet.py), and {KERAS_PREFIX}NAME for any "
@@ -123,7 +115,7 @@ def build_backbone(
             f"{', '.join(BACKBONES)} and {KERAS_PREFIX}ResNet50 and its like; weights=None "
             "(model.weights=none) starts at random"
         )
-    model = resnet(backbone, batch_norm(norm, norm_epsilon))
+    model = resnet(backbone, batch_norm(norm, settings.batch_norm_epsilon))
     if imagenet_weights:
         file = fetch(BACKBONES[backbone])
         fill(model.weights, backbone_checkpoint(read_arrays(file), str(file)))
@@ -150,20 +142,24 @@ def _set_norm(model: keras.Model, norm: str) -> keras.Model:
         if not isinstance(layer, keras.layers.BatchNormalization):
             continue
         layer.trainable = norm != "frozen"
-        if norm == "sync":
-            if isinstance(layer, FusedBatchNormalization):
-                raise ValueError(
-                    f"{layer.name}: FusedBatchNormalization has no synchronised statistics; make "
-                    "the backbone with keras.layers.BatchNormalization"
-                )
-            layer.synchronized = True
+        if norm == "sync" and isinstance(layer, FusedBatchNormalization):
+            raise ValueError(
+                f"{layer.name}: FusedBatchNormalization has no synchronised statistics; make the "
+                "backbone with keras.layers.BatchNormalization"
+            )
+        layer.synchronized |= norm == "sync"
     return model
 
 
-# Which part of a ResNet a layer belongs to, in torchvision's names and in those of Keras.
-_STEM = re.compile(r"(conv1|bn1)$")
-_STAGE = re.compile(r"layer([1-4])\.")
-_APPLICATION_PART = re.compile(r"conv([1-5])_")
+# The layers of the stem and of the four stages of a ResNet, in torchvision's names and in those of
+# Keras; ResNetV2 normalises behind its last sum.
+_PARTS = (
+    r"(conv|bn)1$|conv1_",
+    r"layer1\.|conv2_",
+    r"layer2\.|conv3_",
+    r"layer3\.|conv4_",
+    r"layer4\.|conv5_|post_bn$",
+)
 
 
 def freeze_stages(backbone: keras.Model, count: int) -> None:
@@ -182,14 +178,9 @@ def freeze_stages(backbone: keras.Model, count: int) -> None:
 
 
 def _part(layer: str) -> int:
-    if _STEM.match(layer):
-        return 1
-    if match := _STAGE.match(layer):
-        return 1 + int(match[1])
-    if match := _APPLICATION_PART.match(layer):
-        return int(match[1])
-    if layer == "post_bn":  # ResNetV2 normalises behind its last sum
-        return 5
+    for part, names in enumerate(_PARTS, start=1):
+        if re.match(names, layer):
+            return part
     raise ValueError(
         f"frozen_stages knows the stages of ResNets only, but not where {layer!r} belongs; set "
         "`trainable` of the layers of model.backbone instead"
@@ -214,19 +205,17 @@ def _find_application(name: str) -> Callable[..., keras.Model]:
 
 def _application(name: str, imagenet_weights: bool) -> keras.Model:
     make = _find_application(name)
-    settings = {"include_top": False, "input_shape": (None, None, 3)}
-    if not imagenet_weights:
-        model = make(weights=None, **settings)
-    else:
-        try:
-            model = make(weights="imagenet", **settings)
-        except Exception as error:  # Keras raises a bare Exception when a download fails
-            raise ValueError(
-                f"the ImageNet weights of {name} could not be fetched ({error}); go online once, "
-                "or say weights=None (model.weights=none) to start at random"
-            ) from error
-    taps = _taps(model)
-    return keras.Model(model.inputs, [operation.output for operation in taps], name=name)
+    weights = "imagenet" if imagenet_weights else None
+    try:
+        model = make(include_top=False, weights=weights, input_shape=(None, None, 3))
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        if weights is None:
+            raise
+        raise ValueError(
+            f"the ImageNet weights of {name} could not be fetched ({error}); go online once, or "
+            "say weights=None (model.weights=none) to start at random"
+        ) from error
+    return keras.Model(model.inputs, [tap.output for tap in _taps(model)], name=name)
 
 
 def _taps(model: keras.Model) -> list[keras.Operation]:
@@ -240,9 +229,8 @@ def _taps(model: keras.Model) -> list[keras.Operation]:
         operation
         for operation in model.operations
         if len(getattr(operation.output, "shape", ())) == 4
-        and not isinstance(
-            operation, keras.layers.ZeroPadding2D
-        )  # a padded map has another stride's size
+        # a padded map has another stride's size
+        and not isinstance(operation, keras.layers.ZeroPadding2D)
     ]
     probe = keras.Model(model.inputs, [operation.output for operation in candidates])
     outputs = probe.compute_output_spec(keras.KerasTensor((1, side, side, 3)))

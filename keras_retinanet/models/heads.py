@@ -7,7 +7,7 @@ import math
 import keras
 from keras import layers
 
-from keras_retinanet.layers.detector_settings import HeadSettings
+from keras_retinanet.layers.detector_settings import DetectorSettings
 
 GROUPS = 32  # of GroupNorm, as in Wu and He 2018
 
@@ -21,14 +21,10 @@ def _group_norm(channels: int, name: str) -> layers.Layer:
 
 
 def _subnet(
-    name: str,
-    anchors_per_cell: int,
-    per_anchor: int,
-    channels: int,
-    settings: HeadSettings,
-    bias: float = 0.0,
+    name: str, per_anchor: int, settings: DetectorSettings, bias: float = 0.0
 ) -> keras.Model:
     """`head_depth` 3x3 convolutions with ReLU, then one without: to [B, H * W * A, per_anchor]."""
+    channels = settings.pyramid_channels
     # In the type that the pyramid has, or a model in mixed precision casts them there and back.
     dtype = keras.config.dtype_policy().compute_dtype
     features = x = keras.Input((None, None, channels), dtype=dtype, name="features")
@@ -45,7 +41,7 @@ def _subnet(
             x = _group_norm(channels, f"{name}.norm{index}")(x)
         x = layers.ReLU(name=f"{name}.relu{index}")(x)
     x = layers.Conv2D(
-        anchors_per_cell * per_anchor,
+        settings.anchors.per_cell * per_anchor,
         3,
         padding="same",
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
@@ -56,18 +52,16 @@ def _subnet(
     return keras.Model(features, x, name=name)
 
 
-def class_subnet(
-    num_classes: int, anchors_per_cell: int, channels: int, settings: HeadSettings
-) -> keras.Model:
-    """[B, H, W, channels] -> class logits [B, H * W * A, K].
+def class_subnet(num_classes: int, settings: DetectorSettings) -> keras.Model:
+    """[B, H, W, pyramid_channels] -> class logits [B, H * W * A, K].
 
     The last bias says that an object of any class has probability `prior` at the start. Without it
     the background of the first batches drowns everything (paper, section 3.3).
     """
     bias = -math.log((1.0 - settings.prior) / settings.prior)
-    return _subnet("class_subnet", anchors_per_cell, num_classes, channels, settings, bias)
+    return _subnet("class_subnet", num_classes, settings, bias)
 
 
-def box_subnet(anchors_per_cell: int, channels: int, settings: HeadSettings) -> keras.Model:
-    """[B, H, W, channels] -> box deltas (dx, dy, dw, dh) [B, H * W * A, 4]."""
-    return _subnet("box_subnet", anchors_per_cell, 4, channels, settings)
+def box_subnet(settings: DetectorSettings) -> keras.Model:
+    """[B, H, W, pyramid_channels] -> box deltas (dx, dy, dw, dh) [B, H * W * A, 4]."""
+    return _subnet("box_subnet", 4, settings)

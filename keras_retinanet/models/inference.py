@@ -6,8 +6,9 @@ so they cannot differ.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,11 @@ BATCH_PIXELS_GPU = 2**24
 Detections = dict[str, np.ndarray]
 
 
+@dataclasses.dataclass(frozen=True)
 class Detector:
     """A network, what it is given and what is made of its outputs.
 
-    Args:
+    Attributes:
         network: images float32 [B, h, w, 3] -> lists of each level's "class_logits" [B, N_l, K],
             "box_deltas" [B, N_l, 4] and "anchors" [N_l, 4].
         selection: the layer that makes detections of them.
@@ -38,15 +40,10 @@ class Detector:
         padding_color: RGB, what they are padded with.
     """
 
-    def __init__(
-        self,
-        network: Callable[..., dict[str, list[tf.Tensor]]],  # of [B, h, w, 3]
-        selection: SelectDetections,
-        size_rule: SizeRule,
-        padding_color: Sequence[float],
-    ) -> None:
-        self.parts = (network, selection, size_rule, padding_color)
-        self.network, self.selection, self.size_rule, self.padding_color = self.parts
+    network: Callable[..., dict[str, list[tf.Tensor]]]  # of [B, h, w, 3]
+    selection: SelectDetections
+    size_rule: SizeRule
+    padding_color: tuple[float, ...]
 
     def prepare(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Resizes images [..., H, W, 3] of 0 to 255 by the size rule and pads them.
@@ -87,9 +84,8 @@ class Detector:
         """Detections in images [B, H, W, 3] of one size, in their own pixels."""
         prepared, size = self.prepare(images)
         original = tf.shape(images)
-        return self.detect_prepared(
-            prepared, *(tf.tile(side[None], [original[0], 1]) for side in (size, original[1:3]))
-        )
+        sizes = [tf.tile(side[None], [original[0], 1]) for side in (size, original[1:3])]
+        return self.detect_prepared(prepared, *sizes)  # [B, 2] each
 
     @functools.cached_property
     def _detect_traced(self) -> Any:

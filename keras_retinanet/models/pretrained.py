@@ -11,11 +11,7 @@ from typing import Any
 import keras
 
 from keras_retinanet.errors import first_line
-from keras_retinanet.layers.detector_settings import (
-    BackboneSettings,
-    HeadSettings,
-    PyramidSettings,
-)
+from keras_retinanet.layers.detector_settings import BackboneSettings, HeadSettings, PyramidSettings
 from keras_retinanet.models.published_detectors import (
     CLASS_OUTPUT,
     Categories,
@@ -89,13 +85,16 @@ def load_weights(weights: str | os.PathLike[str]) -> Imported:
     return _saved_model(path)
 
 
-def _saved_model(path: pathlib.Path) -> Imported:
+def open_model(file: pathlib.Path, error: type[ValueError]) -> keras.Model:
+    """The model of a `.keras` file, not compiled; an `error` if it cannot be loaded."""
     try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many kinds: of zip, HDF5, JSON, its own
-        raise WeightsError(
-            f"{path} is not a model that can be loaded: {first_line(error)}"
-        ) from error
+        return keras.saving.load_model(file, compile=False)
+    except Exception as cause:  # Keras raises many kinds: of zip, HDF5, JSON, its own
+        raise error(f"{file} is not a model that can be loaded: {first_line(cause)}") from cause
+
+
+def _saved_model(path: pathlib.Path) -> Imported:
+    model = open_model(path, WeightsError)
     check_distinct_paths(model.weights, str(path))
     entries = {variable.path: variable.numpy() for variable in model.weights}
     checkpoint = Checkpoint(str(path), entries, lambda path: path)
@@ -131,9 +130,8 @@ def _fit_classes(start: Imported, num_classes: int, categories: Categories | Non
         is_same = len(start.categories) == num_classes
         categories = start.categories if is_same else coco_categories(num_classes)
     categories = tuple((int(id_), str(name)) for id_, name in categories or ())
-    if categories and set(categories) <= set(start.categories):
-        return start.with_categories(categories)
-    return start.with_categories(())
+    are_known = set(categories) <= set(start.categories)
+    return start.with_categories(categories if are_known else ())
 
 
 def fill_from(start: Imported, model: Any) -> None:

@@ -39,7 +39,7 @@ _FIZYR: dict[str, Any] = {
 
 _SUBNET_BLOCK = re.compile(r"head\.\w+_head\.conv\.(\d+)\.([01])\.")
 _FIZYR_HIDDEN = re.compile(r"pyramid_(?:classification|regression)_(\d+)/")
-_FIZYR_PYRAMID_BIAS = re.compile(r"(?:P\d|C\d_reduced)/bias")
+_FIZYR_PYRAMID_BIAS = re.compile(r"(?:P\d|C\d_reduced)/bias$")
 _PYRAMID_BIAS = re.compile(r"backbone\.fpn\..*\.bias")
 
 
@@ -97,51 +97,57 @@ def fizyr_checkpoint(arrays: Arrays, source: str) -> Imported:
         WeightsError: if it is none.
     """
     checkpoint = fizyr.fizyr_checkpoint(arrays, source)
-    outputs = checkpoint.entry("pyramid_classification/bias").size
-    per_cell = AnchorSettings().per_cell
-    if outputs == 0 or outputs % per_cell:
-        raise WeightsError(
-            f"{source}: pyramid_classification/bias has {outputs} numbers, no multiple of the "
-            f"{per_cell} anchors of a cell"
-        )
+    num_classes = _num_classes(checkpoint, "pyramid_classification/bias", AnchorSettings())
     depths = [len(names) for names in fizyr.block_names(arrays).values()]
     network = _nearest([name for name in NETWORKS if re.fullmatch(r"resnet(50|1..)", name)], depths)
-    hidden = [match for name in arrays if (match := _FIZYR_HIDDEN.match(name))]
     settings = {
         **_FIZYR,
         "backbone": _at_width(f"{network}_caffe", checkpoint.entry("bn_conv1/gamma").size),
-        "pyramid_channels": _most_common(
-            entry.size for name, entry in arrays.items() if _FIZYR_PYRAMID_BIAS.fullmatch(name)
-        ),
-        "head_depth": 1 + max((int(match[1]) for match in hidden), default=-1),
+        "pyramid_channels": _pyramid_channels(checkpoint, _FIZYR_PYRAMID_BIAS),
+        "head_depth": _count(int(match[1]) for match in _matches(checkpoint, _FIZYR_HIDDEN)),
     }
-    num_classes = outputs // per_cell
-    classes = COCO_80 if num_classes == len(COCO_80) else None
-    numbered = ((id_, f"class {id_}") for id_ in range(1, num_classes + 1))
-    return Imported(checkpoint, settings, classes or tuple(numbered))
+    numbered = tuple((id_, f"class {id_}") for id_ in range(1, num_classes + 1))
+    return Imported(checkpoint, settings, COCO_80 if num_classes == len(COCO_80) else numbered)
 
 
 def _torchvision_detector(checkpoint: Checkpoint) -> Imported:
-    entries = checkpoint.entries
-    blocks = [match for name in entries if (match := _SUBNET_BLOCK.match(name))]
+    blocks = _matches(checkpoint, _SUBNET_BLOCK)
     settings = _TORCHVISION_V2 if any(match[2] == "1" for match in blocks) else _TORCHVISION_V1
     bias = "head.classification_head.cls_logits.bias"
-    per_cell = settings["anchors"].per_cell
-    outputs = checkpoint.entry(bias).size
+    num_classes = _num_classes(checkpoint, bias, settings["anchors"])
+    settings = {
+        **settings,
+        "backbone": _network_name(checkpoint, "backbone.body."),
+        "pyramid_channels": _pyramid_channels(checkpoint, _PYRAMID_BIAS),
+        "head_depth": _count(int(match[1]) for match in blocks),
+    }
+    return Imported(checkpoint, settings, _categories(num_classes))
+
+
+def _matches(checkpoint: Checkpoint, names: re.Pattern[str]) -> list[re.Match[str]]:
+    return [match for name in checkpoint.entries if (match := names.match(name))]
+
+
+def _count(indices: Iterable[int]) -> int:
+    """How many there are of what is numbered from 0 on."""
+    return 1 + max(indices, default=-1)
+
+
+def _num_classes(checkpoint: Checkpoint, bias: str, anchors: AnchorSettings) -> int:
+    """The classes of a class output, whose entry `bias` has a number for each and each anchor."""
+    outputs, per_cell = checkpoint.entry(bias).size, anchors.per_cell
     if outputs == 0 or outputs % per_cell:
         raise WeightsError(
             f"{checkpoint.source}: {bias} has {outputs} numbers, no multiple of the {per_cell} "
             "anchors of a cell"
         )
-    settings = {
-        **settings,
-        "backbone": _network_name(checkpoint, "backbone.body."),
-        "pyramid_channels": _most_common(
-            entry.shape[0] for name, entry in entries.items() if _PYRAMID_BIAS.match(name)
-        ),
-        "head_depth": 1 + max((int(match[1]) for match in blocks), default=-1),
-    }
-    return Imported(checkpoint, settings, _categories(outputs // per_cell))
+    return outputs // per_cell
+
+
+def _pyramid_channels(checkpoint: Checkpoint, biases: re.Pattern[str]) -> int:
+    """Of the sizes of the pyramid's biases, which should all be the same, that of most."""
+    sizes = [checkpoint.entries[match.string].size for match in _matches(checkpoint, biases)]
+    return max(collections.Counter(sizes).items(), key=lambda item: item[1], default=(1, 0))[0]
 
 
 def _categories(num_classes: int) -> Categories:
@@ -154,8 +160,8 @@ def _categories(num_classes: int) -> Categories:
 def _network_name(checkpoint: Checkpoint, prefix: str) -> str:
     """The backbone that the entries below `prefix` are of, as `models.resnet` calls it."""
     blocks = re.compile(re.escape(prefix) + r"layer([1-4])\.(\d+)\.(\w+)\.")
-    found = [match for name in checkpoint.entries if (match := blocks.match(name))]
-    depths = [1 + max((int(m[2]) for m in found if m[1] == stage), default=0) for stage in "1234"]
+    found = _matches(checkpoint, blocks)
+    depths = [_count(int(m[2]) for m in found if m[1] == stage) for stage in "1234"]
     is_bottleneck = any(match[3] == "conv3" for match in found)
     width = checkpoint.entry(f"{prefix}bn1.weight").size
     inner, per_group, *_ = *checkpoint.entry(f"{prefix}layer1.0.conv2.weight").shape, -1, -1
@@ -187,11 +193,6 @@ def _nearest(candidates: Sequence[str], depths: Sequence[int]) -> str:
 
 def _at_width(name: str, width: int) -> str:
     return name if width == 64 else f"{name}_w{width}"
-
-
-def _most_common(values: Iterable[int]) -> int:
-    """Of the sizes that should all be the same, that of most."""
-    return max(collections.Counter(values).items(), key=lambda item: item[1], default=(1, 0))[0]
 
 
 def coco_categories(num_classes: int) -> Categories | None:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from keras_retinanet.layers.detector_settings import PyramidSettings
 from keras_retinanet.layers.spare_column import with_spare_column
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -55,22 +56,12 @@ def _halve(x: Tensor, channels: int, name: str, padding: str) -> Tensor:
     return with_spare_column(x, name, lambda x: _convolution(x, channels, 3, name, 2, padding))
 
 
-def feature_pyramid(
-    c3: Tensor,
-    c4: Tensor,
-    c5: Tensor,
-    *,
-    channels: int = 256,
-    p6_from: str = "c5",
-    padding: str = "symmetric",
-) -> list[Tensor]:
-    """C3 to C5, [B, H_l, W_l, any] each -> [P3, ..., P7], `channels` wide, strides 8 to 128.
+def feature_pyramid(c3: Tensor, c4: Tensor, c5: Tensor, settings: PyramidSettings) -> list[Tensor]:
+    """C3 to C5, [B, H_l, W_l, any] each -> [P3, ..., P7], [B, H_l, W_l, `pyramid_channels`] each.
 
-    Args:
-        p6_from: "c5" (the paper) or "p5" (torchvision's first RetinaNet), what P6 is made of.
-        padding: of the stride-2 convolutions to P6 and P7: "symmetric", as PyTorch pads, or "same",
-            as TensorFlow does, whose odd pixel lies at the bottom and right.
+    The strides are 8 to 128.
     """
+    channels, padding = settings.pyramid_channels, settings.pyramid_padding
     m5 = _convolution(c5, channels, 1, "lateral5")
     m4 = _convolution(c4, channels, 1, "lateral4")
     m4 = layers.Add(name="merge4")([m4, UpsampleLike(name="upsample5")([m5, c4])])
@@ -80,6 +71,6 @@ def feature_pyramid(
     p3 = _convolution(m3, channels, 3, "p3")
     p4 = _convolution(m4, channels, 3, "p4")
     p5 = _convolution(m5, channels, 3, "p5")
-    p6 = _halve(c5 if p6_from == "c5" else p5, channels, "p6", padding)
+    p6 = _halve(c5 if settings.p6_from == "c5" else p5, channels, "p6", padding)
     p7 = _halve(layers.ReLU(name="p6.relu")(p6), channels, "p7", padding)
     return [p3, p4, p5, p6, p7]

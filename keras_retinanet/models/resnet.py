@@ -9,7 +9,6 @@ pads an even side at the bottom and right only, PyTorch on both sides.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 from collections.abc import Callable
 from typing import TypeAlias
@@ -127,29 +126,25 @@ def _shortcut(x: Tensor, filters: int, stride: int, norm: Norm, name: str) -> Te
     return norm(f"{name}.downsample.1")(x)
 
 
-def _basic_block(x: Tensor, width: int, stride: int, norm: Norm, name: str) -> Tensor:
-    """[B, H, W, any] -> [B, H / stride, W / stride, width]."""
-    shortcut = _shortcut(x, width, stride, norm, name)
-    x = norm(f"{name}.bn1")(_convolution(x, width, 3, stride, f"{name}.conv1"))
-    x = layers.ReLU(name=f"{name}.relu1")(x)
-    x = norm(f"{name}.bn2")(_convolution(x, width, 3, 1, f"{name}.conv2"))
-    return layers.ReLU(name=f"{name}.relu")(layers.Add(name=f"{name}.add")([x, shortcut]))
-
-
-def _bottleneck_block(
-    x: Tensor, width: int, stride: int, norm: Norm, name: str, *, network: Network
-) -> Tensor:
-    """[B, H, W, any] -> [B, H / stride, W / stride, 4 * width]."""
-    groups = network.groups
-    inner = width * network.group_width // 64 * groups
+def _convolutions(network: Network, width: int, stride: int) -> list[tuple[int, int, int, int]]:
+    """The filters, size, stride and groups of each convolution of a block."""
+    if not network.is_bottleneck:
+        return [(width, 3, stride, 1), (width, 3, 1, 1)]
+    inner = width * network.group_width // 64 * network.groups
     first, second = (stride, 1) if network.is_caffe else (1, stride)
-    shortcut = _shortcut(x, BOTTLENECK_EXPANSION * width, stride, norm, name)
-    x = norm(f"{name}.bn1")(_convolution(x, inner, 1, first, f"{name}.conv1"))
-    x = layers.ReLU(name=f"{name}.relu1")(x)
-    x = norm(f"{name}.bn2")(_convolution(x, inner, 3, second, f"{name}.conv2", groups))
-    x = layers.ReLU(name=f"{name}.relu2")(x)
-    x = _convolution(x, BOTTLENECK_EXPANSION * width, 1, 1, f"{name}.conv3")
-    x = norm(f"{name}.bn3")(x)
+    outer = BOTTLENECK_EXPANSION * width
+    return [(inner, 1, first, 1), (inner, 3, second, network.groups), (outer, 1, 1, 1)]
+
+
+def _block(x: Tensor, network: Network, width: int, stride: int, norm: Norm, name: str) -> Tensor:
+    """[B, H, W, any] -> [B, H / stride, W / stride, width], 4 * width of a bottleneck."""
+    convolutions = _convolutions(network, width, stride)
+    shortcut = _shortcut(x, convolutions[-1][0], stride, norm, name)
+    for index, (filters, size, step, groups) in enumerate(convolutions, start=1):
+        if index > 1:
+            x = layers.ReLU(name=f"{name}.relu{index - 1}")(x)
+        x = _convolution(x, filters, size, step, f"{name}.conv{index}", groups)
+        x = norm(f"{name}.bn{index}")(x)
     return layers.ReLU(name=f"{name}.relu")(layers.Add(name=f"{name}.add")([x, shortcut]))
 
 
@@ -165,9 +160,6 @@ def resnet(name: str, norm: Norm) -> keras.Model:
     network = find_network(name)
     if network is None:
         raise ValueError(f"there is no network {name!r}")
-    block: Callable[..., Tensor] = _basic_block
-    if network.is_bottleneck:
-        block = functools.partial(_bottleneck_block, network=network)
     images = keras.Input((None, None, 3), name="normalized_images")
     x = norm("bn1")(_convolution(images, network.width, 7, 2, "conv1"))
     x = layers.ReLU(name="relu")(x)
@@ -182,6 +174,6 @@ def resnet(name: str, norm: Norm) -> keras.Model:
         width = network.width * 2 ** (stage - 1)
         for index in range(depth):
             stride = 2 if stage > 1 and index == 0 else 1
-            x = block(x, width, stride, norm, f"layer{stage}.{index}")
+            x = _block(x, network, width, stride, norm, f"layer{stage}.{index}")
         stages.append(x)
     return keras.Model(images, stages[1:], name=name)

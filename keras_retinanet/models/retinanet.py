@@ -42,17 +42,9 @@ def level_outputs(
     each of A shapes at every cell: N_l = H_l * W_l * A.
     """
     c3, c4, c5 = backbone(images)  # (a) [B, H_l, W_l, any] each
-    pyramid = feature_pyramid(  # (b) five of [B, H_l, W_l, channels]
-        c3,
-        c4,
-        c5,
-        channels=settings.pyramid_channels,
-        p6_from=settings.p6_from,
-        padding=settings.pyramid_padding,
-    )
-    channels, per_cell = settings.pyramid_channels, settings.anchors.per_cell
-    classify = class_subnet(num_classes, per_cell, channels, settings)  # (c), for all levels
-    regress = box_subnet(per_cell, channels, settings)  # (d), too
+    pyramid = feature_pyramid(c3, c4, c5, settings)  # (b) five of [B, H_l, W_l, channels]
+    classify = class_subnet(num_classes, settings)  # (c), for all levels
+    regress = box_subnet(settings)  # (d), too
     return {
         "class_logits": [classify(features) for features in pyramid],  # [B, N_l, K]
         "box_deltas": [regress(features) for features in pyramid],  # [B, N_l, 4]
@@ -123,12 +115,7 @@ class RetinaNet(TrainableDetector):
         with _default_policy(policy):
             images = keras.Input((None, None, 3), dtype="float32", name="images")
             normalize = image_normalization(chosen.backbone)
-            backbone = build_backbone(
-                chosen.backbone,
-                norm=chosen.backbone_norm,
-                norm_epsilon=chosen.batch_norm_epsilon,
-                imagenet_weights=weights == "imagenet",
-            )
+            backbone = build_backbone(chosen, imagenet_weights=weights == "imagenet")
             freeze_stages(backbone, chosen.frozen_stages)
             levels = level_outputs(normalize(images), backbone, num_classes, chosen)
         with _default_policy(keras.DTypePolicy("float32")):
@@ -154,9 +141,9 @@ class RetinaNet(TrainableDetector):
     @property
     def detector(self) -> Detector:
         """What `detect` does, for streams and graphs: of the network and the settings of now."""
-        parts = (self.network, self.select_detections, self.size_rule, self.padding_color)
-        if self._detector is None or self._detector.parts != parts:
-            self._detector = Detector(*parts)
+        now = Detector(self.network, self.select_detections, self.size_rule, self.padding_color)
+        if self._detector is None or self._detector != now:
+            self._detector = now
         return self._detector
 
     def predict_step(self, data: Any) -> dict[str, tf.Tensor]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import keras
 
-from keras_retinanet.errors import first_line
 from keras_retinanet.files import write_atomically
+from keras_retinanet.models.pretrained import open_model
 from keras_retinanet.models.retinanet import RetinaNet
 
 # What a run's folder calls its best model, and that of its last epoch.
@@ -57,12 +57,7 @@ def load_model(path: str | os.PathLike) -> RetinaNet:
     file = model_file(path)
     if file.suffix != ".keras":  # older formats may hold code, which Keras would run
         raise ModelFileError(f"{file} is no .keras file; retinanet-import makes one of others")
-    try:
-        model = keras.saving.load_model(file, compile=False)
-    except Exception as error:  # Keras raises many kinds: of zip, HDF5, JSON, its own
-        raise ModelFileError(
-            f"{file} is not a model that can be loaded: {first_line(error)}"
-        ) from error
+    model = open_model(file, ModelFileError)
     if not isinstance(model, RetinaNet):
         raise ModelFileError(f"{file} holds a {type(model).__name__}, not a RetinaNet")
     return model

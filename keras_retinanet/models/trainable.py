@@ -213,14 +213,10 @@ class TrainableDetector(keras.Model):
         """The arguments of `compile`, or None before it."""
         if getattr(self, "optimizer", None) is None:
             return None
-        objects = {
+        arguments = {
             "optimizer": self.optimizer,
             "class_loss": self.class_loss,
             "box_loss": self.box_loss,
-        }
-        config = {k: keras.saving.serialize_keras_object(v) for k, v in objects.items()}
-        return {
-            **config,
             "loss_weights": self.loss_weights,
             "l2": self.l2,
             "clip_norm": self.clip_norm,
@@ -228,6 +224,7 @@ class TrainableDetector(keras.Model):
             "steps_per_execution": self.steps_per_execution,
             "jit_compile": "auto" if self.compiles_update else False,
         }
+        return keras.saving.serialize_keras_object(arguments)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the model that was saved."""

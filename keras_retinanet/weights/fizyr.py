@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,7 +24,9 @@ _SUBNETS = {
     "box_subnet": ("regression_submodel", "pyramid_regression"),
 }
 _NESTED = {nested for nested, _ in _SUBNETS.values()}
-_PYRAMID = {
+_LAYERS = {
+    "conv1": "conv1",
+    "bn1": "bn_conv1",
     **{f"lateral{level}": f"C{level}_reduced" for level in (3, 4, 5)},
     **{f"p{level}": f"P{level}" for level in (3, 4, 5, 6, 7)},
 }
@@ -52,20 +55,15 @@ def read_fizyr(file: str | os.PathLike[str]) -> Arrays:
 
 def _find_datasets(path: pathlib.Path, content: h5py.File) -> dict[str, h5py.Dataset]:
     """The datasets of the weights by their paths, which all lie in the file itself."""
-    links: list[str] = []
-    content.visititems_links(
-        lambda name, link: None if isinstance(link, h5py.HardLink) else links.append(name)
+    # Before anything is opened, since that follows links; a visit ends where something is returned.
+    link = content.visititems_links(
+        lambda name, link: None if isinstance(link, h5py.HardLink) else name
     )
-    # Before anything is opened, since that follows links.
-    if links:
-        raise WeightsError(f"{path}: {links[0]} is a link; weights are read from the file itself")
-    found: dict[str, h5py.Dataset] = {}
-    root = content.get("model_weights", content)
-    root.visititems(
-        lambda name, item: (
-            found.update({name: item}) if isinstance(item, h5py.Dataset) and "/" in name else None
-        )
-    )
+    if link is not None:
+        raise WeightsError(f"{path}: {link} is a link; weights are read from the file itself")
+    items: dict[str, Any] = {}
+    content.get("model_weights", content).visititems(items.__setitem__)
+    found = {n: item for n, item in items.items() if isinstance(item, h5py.Dataset) and "/" in n}
     for name, item in found.items():
         if item.external or item.is_virtual:
             raise WeightsError(f"{path}: {name} takes its numbers from another file")
@@ -116,23 +114,17 @@ def fizyr_checkpoint(arrays: Arrays, source: str) -> Checkpoint:
 
 def _layer_name(layer: str, is_numbered: dict[int, bool]) -> str:
     subnet, _, inner = layer.partition(".")
-    if layer in _PYRAMID:
-        return _PYRAMID[layer]
+    if layer in _LAYERS:
+        return _LAYERS[layer]
     if subnet in _SUBNETS:
         name = _SUBNETS[subnet][1]
         return name if inner == "output" else f"{name}_{inner.removeprefix('conv')}"
-    if layer == "conv1":
-        return "conv1"
-    if layer == "bn1":
-        return "bn_conv1"
     stage, block, module, *index_in_module = layer.removeprefix("layer").split(".")
     index = int(block)
     letter = f"b{index}" if index and is_numbered[int(stage)] else chr(ord("a") + index)
     if module == "downsample":
-        kind, branch = ("res" if index_in_module == ["0"] else "bn"), "1"
+        is_convolution, branch = index_in_module == ["0"], "1"
     else:
-        kind, branch = (
-            ("res" if module.startswith("conv") else "bn"),
-            f"2{'abc'[int(module[-1]) - 1]}",
-        )
+        is_convolution, branch = module.startswith("conv"), f"2{'abc'[int(module[-1]) - 1]}"
+    kind = "res" if is_convolution else "bn"
     return f"{kind}{int(stage) + 1}{letter}_branch{branch}"

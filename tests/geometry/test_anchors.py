@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from keras_retinanet.geometry.anchor_settings import AnchorSettings, cell_anchors
+from keras_retinanet.geometry.anchor_settings import AnchorSettings
 from keras_retinanet.geometry.anchors import grid_anchors
 from keras_retinanet.layers.anchors import Anchors
 
 
 def test_cell_by_hand():
     # area 32^2: ratio (h/w) 1/4 is 64 x 16, 1 is 32 x 32; scale 2 doubles the sides
-    cell = cell_anchors(32, [0.25, 1.0], [1.0, 2.0])
+    cell = AnchorSettings(ratios=(0.25, 1.0), scales=(1.0, 2.0)).cell(32)
     expected = [[-32, -8, 32, 8], [-64, -16, 64, 16], [-16, -16, 16, 16], [-32, -32, 32, 32]]
     np.testing.assert_allclose(cell, expected)
 
@@ -62,8 +62,7 @@ TORCHVISION_CELLS = {
 
 @pytest.mark.parametrize("size", TORCHVISION_CELLS)
 def test_whole_pixels_are_torchvisions(size):
-    settings = AnchorSettings()
-    cell = cell_anchors(size, settings.ratios, settings.scales, whole_pixels=True)
+    cell = AnchorSettings(whole_pixels=True).cell(size)
     half = np.array(TORCHVISION_CELLS[size])
     np.testing.assert_array_equal(cell, np.concatenate([-half, half], axis=1))
 

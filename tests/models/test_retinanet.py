@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_retinanet as kr
+from keras_retinanet.layers.detector_settings import PyramidSettings
 from keras_retinanet.models.backbones import image_normalization
 from keras_retinanet.models.pyramid import UpsampleLike, feature_pyramid
 from tests.models.make import images, small
@@ -73,7 +74,8 @@ def test_upsampling_takes_each_cell_from_its_half_place(side):
 def test_padding_of_the_coarse_levels_decides_what_they_see(padding):
     """Of 4 rows, the first window of a 3x3 with stride 2 holds the third only if none is above."""
     features = keras.Input((None, None, 1))
-    pyramid = feature_pyramid(features, features, features, channels=1, padding=padding)
+    settings = PyramidSettings(pyramid_channels=1, pyramid_padding=padding)
+    pyramid = feature_pyramid(features, features, features, settings)
     p6 = keras.Model(features, pyramid[3])
     rows = np.zeros((1, 4, 4, 1), np.float32)
     rows[0, 2] = 1.0  # the third row
@@ -90,7 +92,8 @@ def test_the_coarsest_levels_of_narrow_images(padding, dtype, channels):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     try:
-        maps = feature_pyramid(features, features, features, channels=channels, padding=padding)
+        settings = PyramidSettings(pyramid_channels=channels, pyramid_padding=padding)
+        maps = feature_pyramid(features, features, features, settings)
     finally:
         keras.config.set_dtype_policy(before)
     model = keras.Model(features, maps[3:])

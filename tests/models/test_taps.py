@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from keras_retinanet.layers.detector_settings import BackboneSettings
 from keras_retinanet.models.backbones import build_backbone, freeze_stages
 
 # The outputs of the last blocks of three stages, or the wide layers that the next blocks begin
@@ -39,9 +40,8 @@ TAPS = {
 
 
 def backbone(name):
-    return build_backbone(
-        f"keras:{name}", norm="trainable", norm_epsilon=1e-5, imagenet_weights=False
-    )
+    settings = BackboneSettings(backbone=f"keras:{name}", backbone_norm="trainable")
+    return build_backbone(settings, imagenet_weights=False)
 
 
 @pytest.mark.parametrize("name", TAPS)
