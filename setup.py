@@ -27,8 +27,10 @@ setuptools.setup(
     package_dir={"keras_retinanet.configs": "configs"},
     package_data={
         "keras_retinanet.configs": ["*.yaml"],
+        "keras_retinanet.export.saved_model": ["*.txt"],
         "keras_retinanet.inspection": ["*.html"],
         "keras_retinanet.serving": ["*.config", "*.css", "*.html", "*.js"],
+        "keras_retinanet.weights": ["*.txt"],
     },
     python_requires=">=3.11",
     install_requires=[

@@ -104,9 +104,7 @@ def _focal_loss(
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             gradients = tf.tensor_scatter_nd_update(  # [..., N, K]
-                negative_weight * negative_gradient,
-                positives,
-                -positive_weight * positive_gradient,
+                negative_weight * negative_gradient, positives, -positive_weight * positive_gradient
             )
             return gradients * (counted * upstream)[..., None]
 

@@ -24,9 +24,7 @@ from keras_retinanet.datasets.dataset import DetectionDataset
 
 # One detection. The coordinates and scores are float32 values held as float64: a Python float, and
 # so a JSON number, holds exactly the same value, and what is scored is what is written.
-_ROW = np.dtype(
-    [("image_id", "i8"), ("category_id", "i8"), ("bbox", "f8", (4,)), ("score", "f8")],
-)
+_ROW = np.dtype([("image_id", "i8"), ("category_id", "i8"), ("bbox", "f8", (4,)), ("score", "f8")])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,23 +189,21 @@ class CocoEvaluator:
         return rows
 
     def _per_class(self, evaluation: COCOeval) -> dict[str, float]:
-        """AP by category name in the data set's order, NaN where there is no ground truth."""
+        """AP by category name in the data set's order, NaN where there is no ground truth.
+
+        Names that several categories share get their ids appended.
+        """
         # [IoU thresholds, recall thresholds, classes]: all areas, the most detections. A class
         # without ground truth holds -1 throughout, any other holds none.
         precision = evaluation.eval["precision"][:, :, :, 0, -1]
         by_id = dict(zip(evaluation.params.catIds, precision.mean(axis=(0, 1)), strict=True))
-        return {
-            name: math.nan if by_id[category.id] < 0 else float(by_id[category.id])
-            for name, category in zip(self._class_names(), self._dataset.categories, strict=True)
-        }
-
-    def _class_names(self) -> list[str]:
-        """The category names; those that several categories share get their id appended."""
         counts = Counter(category.name for category in self._dataset.categories)
-        return [
-            category.name if counts[category.name] == 1 else f"{category.name} ({category.id})"
-            for category in self._dataset.categories
-        ]
+        found = {}
+        for category in self._dataset.categories:
+            is_shared, value = counts[category.name] > 1, float(by_id[category.id])
+            name = f"{category.name} ({category.id})" if is_shared else category.name
+            found[name] = math.nan if value < 0 else value
+        return found
 
 
 def _fault(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, classes: int) -> str | None:

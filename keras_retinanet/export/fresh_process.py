@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_retinanet.export.comparison import SelfTestError
+from keras_retinanet.export.comparison import Answer, SelfTestError
 
 # A check that hangs must not hang the export.
 TIMEOUT_SECONDS = 3600
 
 
 def run_check(
-    check: Callable, folder: pathlib.Path, expected: dict[str, np.ndarray], *arguments: str
+    check: Callable, folder: pathlib.Path, expected: Sequence[Answer], *arguments: str
 ) -> None:
     """Runs `check(folder, file, *arguments)` in a new process.
 
     Args:
         check: a function of a module; it raises if the export is wrong.
         folder: of the export.
-        expected: arrays, handed over as the .npz file that `check` gets the path of.
+        expected: answers, handed over as the file that `check` gets the path of, for
+            `read_answers`.
         arguments: further texts for `check`.
 
     Raises:
@@ -35,7 +37,8 @@ def run_check(
     child = f"import sys; {called}; check(*sys.argv[1:])"
     with tempfile.TemporaryDirectory() as temporary:
         file = pathlib.Path(temporary) / "expected.npz"
-        np.savez(file, **expected)  # type: ignore[arg-type]  # names a keyword of NumPy 2.1
+        arrays = {f"{i}/{name}": a for i, one in enumerate(expected) for name, a in one.items()}
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # names a keyword of NumPy 2.1
         # -P: without it the working folder comes first on the path, and a numpy.py lying there
         # would be run.
         command = [sys.executable, "-P", "-c", child, str(folder), str(file), *arguments]
@@ -53,6 +56,15 @@ def run_check(
     if process.returncode != 0:
         lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
         raise _failed(lines[-1])
+
+
+def read_answers(file: str) -> list[dict[str, np.ndarray]]:
+    """The answers that `run_check` handed over, their outputs [...] by name."""
+    answers: dict[str, dict[str, np.ndarray]] = collections.defaultdict(dict)
+    for key, value in np.load(file).items():
+        number, _, name = key.partition("/")
+        answers[number][name] = value
+    return list(answers.values())
 
 
 def _environment() -> dict[str, str]:

@@ -49,15 +49,9 @@ def generalized_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """
     intersection = _intersection(boxes, others)
     union = box_area(boxes) + box_area(others) - intersection
-    enclosing = box_area(
-        tf.concat(
-            [
-                tf.minimum(boxes[..., :2], others[..., :2]),
-                tf.maximum(boxes[..., 2:], others[..., 2:]),
-            ],
-            axis=-1,
-        )
-    )
+    low = tf.minimum(boxes[..., :2], others[..., :2])
+    high = tf.maximum(boxes[..., 2:], others[..., 2:])
+    enclosing = box_area(tf.concat([low, high], axis=-1))
     iou = tf.math.divide_no_nan(intersection, union)
     return iou - tf.math.divide_no_nan(enclosing - union, enclosing)
 

@@ -50,8 +50,8 @@ class GroupedConvolution(keras.layers.Conv2D):
         def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             split = [tf.split(part, self.groups, axis=-1) for part in (inputs, kernel, upstream)]
             groups = [
-                _convolution_gradients(*group, strides=self.strides, padding=self.padding.upper())
-                for group in zip(*split, strict=True)
+                _convolution_gradients(x, weights, dy, self.strides, self.padding.upper())
+                for x, weights, dy in zip(*split, strict=True)
             ]
             of_inputs, of_kernel = (
                 tf.concat(parts, axis=-1) for parts in zip(*groups, strict=True)
@@ -78,8 +78,8 @@ def _has_gradients(dtype: tf.DType) -> bool:
     shapes = ([1, 3, 3, 2], [3, 3, 1, 2], [1, 1, 1, 2])  # of inputs, kernel and outputs
     try:
         with tf.init_scope():
-            tensors = [tf.ones(shape, dtype) for shape in shapes]
-            _convolution_gradients(*tensors, strides=(1, 1), padding="VALID")
+            inputs, kernel, upstream = (tf.ones(shape, dtype) for shape in shapes)
+            _convolution_gradients(inputs, kernel, upstream, (1, 1), "VALID")
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
         return False
     return True

@@ -126,9 +126,8 @@ def _check_strides(backbone: keras.Model) -> None:
     """Raises ValueError unless C3 to C5 have the strides that the anchors are laid out for."""
     side = 256
     maps = backbone.compute_output_spec(keras.KerasTensor((1, side, side, 3)))
-    sides = [tuple(output.shape[1:3]) for output in maps]
-    expected = [(side // stride, side // stride) for stride in STRIDES[:3]]
-    for level, found, right in zip(("C3", "C4", "C5"), sides, expected, strict=True):
+    for level, stride, output in zip(("C3", "C4", "C5"), STRIDES[:3], maps, strict=True):
+        found, right = tuple(output.shape[1:3]), (side // stride, side // stride)
         if None not in found and found != right:
             raise ValueError(
                 f"the backbone {backbone.name!r} makes {level} of {found[0]}x{found[1]} cells from "

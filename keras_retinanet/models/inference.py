@@ -121,9 +121,7 @@ class Detector:
             return tf.maximum(batch_pixels // ((key // 2**32) * (key % 2**32)), 1)
 
         return images.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).group_by_window(
-            padded_key,
-            lambda key, group: group.batch(batch_size or 64),
-            window_size_func=window,
+            padded_key, lambda key, group: group.batch(batch_size or 64), window_size_func=window
         )
 
     def detect_batches(

@@ -82,8 +82,8 @@ def torchvision_checkpoint(arrays: Arrays, source: str) -> Imported:
         return _torchvision_detector(detector_checkpoint(arrays, source))
     if "conv1.weight" in arrays and "layer4.0.conv1.weight" in arrays:
         checkpoint = backbone_checkpoint(arrays, source)
-        settings = {"backbone": _network_name(checkpoint, "")}
-        return Imported(checkpoint, settings, is_detector=False)
+        network = _network_name(checkpoint, "")
+        return Imported(checkpoint, {"backbone": network}, is_detector=False)
     raise WeightsError(
         f"{source} is no state dict of a torchvision RetinaNet (head.classification_head...) or "
         f"ResNet (conv1.weight, layer4...); its first entry is {next(iter(arrays), 'missing')}"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import keras
 import tensorflow as tf
 from keras import layers
 
 from keras_retinanet.layers.detector_settings import PyramidSettings
-from keras_retinanet.layers.spare_column import with_spare_column
-
-Tensor: TypeAlias = keras.KerasTensor
+from keras_retinanet.layers.spare_column import Tensor, with_spare_column
 
 
 @keras.saving.register_keras_serializable("keras_retinanet")

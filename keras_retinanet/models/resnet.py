@@ -11,14 +11,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import TypeAlias
 
 import keras
 from keras import layers
 
 from keras_retinanet.layers.batch_norm import FusedBatchNormalization
 from keras_retinanet.layers.grouped_convolution import GroupedConvolution
-from keras_retinanet.layers.spare_column import with_spare_column
+from keras_retinanet.layers.spare_column import Tensor, with_spare_column
 
 BOTTLENECK_EXPANSION = 4
 
@@ -74,7 +73,6 @@ def find_network(name: str) -> Network | None:
     return dataclasses.replace(network, width=width, is_caffe=match[2] is not None)
 
 
-Tensor: TypeAlias = keras.KerasTensor
 Norm = Callable[[str], layers.Layer]
 
 

@@ -30,12 +30,11 @@ from keras_retinanet.models.pyramid import feature_pyramid
 from keras_retinanet.models.trainable import TrainableDetector, join_levels
 
 Image: TypeAlias = str | os.PathLike[str] | np.ndarray
-Tensor: TypeAlias = keras.KerasTensor
 
 
 def level_outputs(
-    images: Tensor, backbone: keras.Model, num_classes: int, settings: DetectorSettings
-) -> dict[str, list[Tensor]]:
+    images: keras.KerasTensor, backbone: keras.Model, num_classes: int, settings: DetectorSettings
+) -> dict[str, list[keras.KerasTensor]]:
     """The paper's Figure 3: from normalised images [B, H, W, 3] to the outputs of P3 to P7.
 
     Level l has H_l rows and W_l columns, ceil(H / stride) and ceil(W / stride), and an anchor of

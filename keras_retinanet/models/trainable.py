@@ -122,8 +122,7 @@ class TrainableDetector(keras.Model):
             box_loss=self.box_loss,
             box_coding=self.box_coding,
         )
-        replica = tf.distribute.get_replica_context()
-        positives = replica.all_reduce(tf.distribute.ReduceOp.SUM, positives)
+        positives = _sum_over_replicas(positives)
         # Gradients are summed over the replicas, so with the divisor of the global batch nothing
         # else is needed for several replicas to train as one.
         divisor = tf.maximum(positives, 1.0)
@@ -132,9 +131,7 @@ class TrainableDetector(keras.Model):
         loss += self.loss_weights["box_loss"] * box_loss
         batch = tf.cast(tf.shape(images)[0], tf.float32)
         *losses, batch = tf.unstack(
-            replica.all_reduce(
-                tf.distribute.ReduceOp.SUM, tf.stack([loss, class_loss, box_loss, batch])
-            )
+            _sum_over_replicas(tf.stack([loss, class_loss, box_loss, batch]))
         )
         return loss, dict(zip(LOGS, (*losses, positives / batch), strict=True))
 
@@ -144,6 +141,8 @@ class TrainableDetector(keras.Model):
         with tf.GradientTape() as tape:
             loss, logs = self._batch_loss(data, training=True)
             loss = self.optimizer.scale_loss(loss)
+        # Whatever looks at a whole gradient needs that of the global batch: clipping, and the
+        # search for numbers that overflowed in float16, which Keras makes in the first one only.
         gradients = _sum_over_replicas(tape.gradient(loss, variables))
         gradients = self._decay(self._clip(gradients), variables)
         self._update(gradients, variables)
@@ -242,16 +241,12 @@ def join_levels(outputs: dict[str, list[tf.Tensor]]) -> dict[str, tf.Tensor]:
     }
 
 
-def _sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The gradients of the global batch on each replica, shaped [...] as their variables.
-
-    Whatever looks at a whole gradient needs this one: clipping, and the search for numbers that
-    overflowed in float16, which Keras makes in the first replica's gradient only.
-    """
+def _sum_over_replicas(values: Any) -> Any:
+    """A tensor [...], or each of a list, summed over the replicas: the same on each of them."""
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync == 1:
-        return gradients
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        return values
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
 _INSTEAD = {

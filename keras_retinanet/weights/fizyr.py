@@ -90,13 +90,9 @@ def block_names(arrays: Arrays) -> dict[int, list[str]]:
     "a", "b", "c", ... in short stages, and "a", "b1", "b2", ... in the long ones of ResNet-101 and
     -152.
     """
-    found: dict[int, set[str]] = {stage: set() for stage in (1, 2, 3, 4)}
-    for name in arrays:
-        if match := _BLOCK.match(name):
-            found[int(match[1]) - 1].add(match[2])
-    return {
-        stage: sorted(names, key=lambda name: (len(name), name)) for stage, names in found.items()
-    }
+    blocks = {(int(match[1]) - 1, match[2]) for name in arrays if (match := _BLOCK.match(name))}
+    ordered = sorted(blocks, key=lambda block: (len(block[1]), block[1]))  # "b10" behind "b9"
+    return {stage: [name for at, name in ordered if at == stage] for stage in (1, 2, 3, 4)}
 
 
 def fizyr_checkpoint(arrays: Arrays, source: str) -> Checkpoint:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,26 +37,20 @@ def fold_normalizations(model: keras.Model) -> keras.Model:
     return _fold(model, _find_stem(model))
 
 
-class _Stem(NamedTuple):
-    """The normalisation of the images, and the convolution that alone sees its outputs."""
-
-    normalize: NormalizeImages
-    convolution: layers.Conv2D
-
-
-def _fold(model: keras.Model, stem: _Stem | None) -> keras.Model:
+def _fold(model: keras.Model, stem: Mapping[int, NormalizeImages]) -> keras.Model:
     following = _norms_after_convolutions(model)
     folded = {id(norm) for norm in following.values()}
 
     def clone(layer: layers.Layer) -> layers.Layer:
-        if stem is not None and layer is stem.normalize:
+        normalize = stem.get(id(layer))
+        if isinstance(layer, NormalizeImages) and normalize is layer:
             return NormalizeImages(layer.padding_color, std=(1.0, 1.0, 1.0))
         if isinstance(layer, keras.Model):
             return _fold(_as_graph(layer), stem)
         if isinstance(layer, _CONVOLUTIONS):
             kernel = _values(layer.kernel)
-            if stem is not None and layer is stem.convolution:
-                kernel = _for_centered_images(kernel, stem.normalize)
+            if normalize is not None:
+                kernel = _for_centered_images(kernel, normalize)
             return _convolution(layer, kernel, following.get(id(layer)))
         return layer
 
@@ -83,12 +77,16 @@ def _nodes(model: keras.Model) -> list[Any]:
     return [n for depth in model._nodes_by_depth.values() for n in depth if not n.is_input]
 
 
-def _find_stem(model: keras.Model) -> _Stem | None:
+def _find_stem(model: keras.Model) -> dict[int, NormalizeImages]:
+    """The normalisation of the images, by its id and by that of the convolution that alone sees it.
+
+    Empty if there is no such convolution.
+    """
     for layer in model.layers:
         if isinstance(layer, NormalizeImages):
             convolution = _first_convolution(model, layer.output)
-            return convolution and _Stem(layer, convolution)
-    return None
+            return {id(layer): layer, id(convolution): layer} if convolution else {}
+    return {}
 
 
 def _first_convolution(model: keras.Model, tensor: keras.KerasTensor) -> layers.Conv2D | None:

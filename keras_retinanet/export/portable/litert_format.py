@@ -37,8 +37,4 @@ def write(program: Program, folder: pathlib.Path) -> None:
 def load(folder: pathlib.Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """What the file answers to images uint8 [B, H, W, 3]."""
     runner = Interpreter(str(folder / FILE), num_threads=2).get_signature_runner()
-
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        return runner(input_tensor=images)  # [B, ...], see `export_portable`
-
-    return run
+    return lambda images: runner(input_tensor=images)  # [B, ...], see `export_portable`

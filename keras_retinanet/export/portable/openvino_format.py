@@ -49,9 +49,5 @@ def load(folder: pathlib.Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     # By itself OpenVINO computes in bfloat16 where the processor has it.
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     model = openvino.Core().compile_model(folder / FILE, "CPU", settings)
-
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        # [B, ...], as `export_portable` lists the outputs.
-        return {output.any_name: value for output, value in model([images]).items()}
-
-    return run
+    # [B, ...], as `export_portable` lists the outputs.
+    return lambda images: {output.any_name: value for output, value in model([images]).items()}

@@ -70,13 +70,10 @@ def make_program(
 
 
 def _settings(model: RetinaNet, outputs: str, shape: Sequence[int | None]) -> dict[str, Any]:
-    selection = model.select_detections.settings
-    names = ("score_threshold", "nms_iou", "max_detections", "candidates_per_level")
     return {
         "input_shape": list(shape),
         "outputs": outputs,
         "categories": model.categories,
-        **{name: getattr(selection, name) for name in names},
-        "class_agnostic": selection.class_agnostic,
+        **vars(model.select_detections.settings),
         "box_coding": model.box_coding,
     }

@@ -18,10 +18,10 @@ from keras_retinanet.export.comparison import (
     require,
     require_form,
 )
-from keras_retinanet.export.fresh_process import run_check
+from keras_retinanet.export.fresh_process import read_answers, run_check
 from keras_retinanet.export.portable.formats import format_module
 from keras_retinanet.export.portable.program import OUTPUTS
-from keras_retinanet.export.saved_model.self_test import SIZES, sample_image
+from keras_retinanet.export.saved_model.self_test import SIZES, as_arrays, sample_image
 from keras_retinanet.models.retinanet import RetinaNet
 
 # In int8: of the detections above this score on calibration images, half must be found again, with
@@ -53,25 +53,22 @@ def self_test(
     """
     sizes = SIZES if shape[1] is None else [(shape[1], shape[2])]
     batches = [np.stack([sample_image(*size)] * (shape[0] or 1)) for size in sizes]
-    expected = {}
     with tf.device("/CPU:0"):
-        for number, images in enumerate(calibration[:10] or batches):
-            expected[f"{number}/images"] = images
-            for name, value in OUTPUTS[outputs](model, tf.constant(images)).items():
-                expected[f"{number}/{name}"] = value.numpy()
+        expected = [
+            {"images": images, **as_arrays(OUTPUTS[outputs](model, tf.constant(images)))}
+            for images in calibration[:10] or batches
+        ]
     run_check(check, folder, expected, format, "int8" if calibration else "float32")
-    counts = [value for name, value in expected.items() if name.endswith("/num_detections")]
-    return int(sum(count.sum() for count in counts))
+    return int(
+        sum(answer["num_detections"].sum() for answer in expected if "num_detections" in answer)
+    )
 
 
 def check(folder: str, file: str, format: str, precision: str) -> None:
     """Raises SelfTestError, saying what differs; run in the new process."""
     run = format_module(format).load(pathlib.Path(folder))
-    answers: dict[str, dict[str, np.ndarray]] = {}
-    for key, value in np.load(file).items():
-        number, name = key.split("/")
-        answers.setdefault(number, {})[name] = value
-    for number, expected in answers.items():
+    for index, expected in enumerate(read_answers(file)):
+        number = str(index)
         found = run(expected.pop("images"))
         if precision == "int8":
             _check_int8(found, expected, number)

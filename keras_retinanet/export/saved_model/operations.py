@@ -6,51 +6,20 @@ it is loaded or at the first request, so the same list is asked again where one 
 
 from __future__ import annotations
 
+import importlib.resources
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-# Written out by groups, since nothing else would notice one that loads here and fails there:
-# tf.py_function needs this very Python process, an operation from a plug-in that plug-in's library.
-ALLOWED = frozenset(
-    name
-    for group in (
-        # Functions, control flow and lists (what tf.map_fn gathers in)
-        "If NoOp PartitionedCall Placeholder StatefulPartitionedCall StatelessIf StatelessWhile",
-        "While",
-        "TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem",
-        "TensorListStack",
-        # Variables; refusing a request
-        "ReadVariableOp VarHandleOp VarIsInitializedOp Assert",
-        # Trying to decode (see decode_request.py)
-        "ConcatenateDataset DatasetToSingleElement FilterDataset IgnoreErrorsDataset MapDataset",
-        "TakeDataset TensorDataset",
-        # Bytes and images
-        "DecodeBmp DecodeImage DecodeJpeg DecodeRaw ExtractJpegShape ParseExample ParseExampleV2",
-        "ParseSingleExample ResizeBilinear ResizeNearestNeighbor StringJoin StringLength Substr",
-        "NonMaxSuppressionV3",
-        # Networks
-        "AvgPool BatchMatMulV2 BiasAdd Conv2D DepthwiseConv2dNative Einsum Elu FusedBatchNormV3",
-        "LeakyRelu MatMul MaxPool Relu Relu6 Selu Sigmoid Softmax Softplus Softsign Tanh",
-        # Arithmetic and comparison
-        "Abs Add AddN AddV2 All Any ArgMax ArgMin BitwiseAnd BitwiseOr Ceil ClipByValue Cumsum",
-        "Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual LeftShift Less",
-        "LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr Max Maximum Mean Min Minimum Mul Neg",
-        "NotEqual Pow Prod RealDiv Reciprocal RightShift Round Rsqrt Sign Sqrt Square",
-        "SquaredDifference Sub Sum TopKV2 Where",
-        # Shapes and indices
-        "BroadcastTo Cast ConcatV2 Const DepthToSpace ExpandDims Fill GatherNd GatherV2 Identity",
-        "IdentityN MirrorPad OnesLike Pack Pad PadV2 Range Rank Reshape ReverseV2 Select SelectV2",
-        "Reverse Shape Size Slice SpaceToDepth Split SplitV Squeeze StopGradient StridedSlice Tile",
-        "Transpose Unpack ZerosLike EnsureShape",
-    )
-    for name in group.split()
-)
-
+# Written out, since nothing else would notice one that loads here and fails there: tf.py_function
+# needs this very Python process, an operation from a plug-in that plug-in's library.
+ALLOWED_FILE = importlib.resources.files(__package__) / "allowed_operations.txt"
+ALLOWED = frozenset(re.sub("#.*", "", ALLOWED_FILE.read_text("utf-8")).split())
 
 # Every SavedModel holds functions that save and restore its weights. What these need reads and
 # writes files and variables, so no signature may reach it.
@@ -112,7 +81,7 @@ def _check_known(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         raise OperationError(
             f"the model holds the operations {', '.join(sorted(unknown))}, which a TensorFlow "
             "server may not have; build the backbone without tf.py_function and plug-ins, or, "
-            "where the server is known to have them, add them to export/saved_model/operations.py"
+            f"where the server is known to have them, add them to {ALLOWED_FILE}"
         )
 
 
@@ -125,12 +94,11 @@ def _check_reach(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
     }
     for name in _INITIAL_COLLECTIONS:
         roots[f"the collection {name}"] = meta_graph.collection_def[name].node_list.value
-    graph = _Graph(meta_graph)
     refused = {who: RESTORING | SAVING for who in roots}
     restore = "the restoring of its weights"
     roots[restore], refused[restore] = [meta_graph.saver_def.restore_op_name], SAVING
     for who, tensors in roots.items():
-        if reached := graph.operations(tensors) & refused[who]:
+        if reached := _reached(meta_graph, tensors) & refused[who]:
             raise OperationError(
                 f"{who} reaches the operations {', '.join(sorted(reached))}, which read or write "
                 "files or weights; no export does so. Do not load this model"
@@ -154,38 +122,31 @@ def _all_nodes(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Any]:
         yield from function.node_def
 
 
-class _Graph:
-    """What the nodes of a graph lead to, backwards along inputs and into the functions called."""
+def _reached(meta_graph: meta_graph_pb2.MetaGraphDef, tensors: Iterable[str]) -> set[str]:
+    """The operations that may run where these tensors or nodes of the graph are asked for.
 
-    def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
-        graph = meta_graph.graph_def
-        self._nodes = {node.name: node for node in graph.node}
-        self._functions = {f.signature.name: f.node_def for f in graph.library.function}
+    They lead backwards along inputs and into the functions called. All that a function holds
+    counts: which part of it runs is not worth following.
+    """
+    graph = meta_graph.graph_def
+    inputs = {node.name: {_node_name(tensor) for tensor in node.input} for node in graph.node}
+    needed = _closure({_node_name(tensor) for tensor in tensors}, inputs)
+    nodes = [node for node in graph.node if node.name in needed]
+    functions = {f.signature.name: f.node_def for f in graph.library.function}
+    calls = {name: _called(inner) for name, inner in functions.items()}
+    for name in _closure(_called(nodes), calls) & functions.keys():
+        nodes += functions[name]
+    return {node.op for node in nodes}
 
-    def operations(self, tensors: Iterable[str]) -> set[str]:
-        """The operations that may run where these tensors or nodes of the graph are asked for."""
-        found: set[str] = set()
-        called: set[str] = set()
-        waiting = self._upstream(tensors)
-        while waiting:
-            node = waiting.pop()
-            found.add(node.op)
-            functions = (_called(node) & self._functions.keys()) - called
-            called |= functions
-            # All that a function holds: which part of it runs is not worth following.
-            waiting += [inner for name in functions for inner in self._functions[name]]
-        return found
 
-    def _upstream(self, tensors: Iterable[str]) -> list[Any]:
-        """The nodes of the graph itself that these tensors are computed from."""
-        found: dict[str, Any] = {}
-        waiting = [_node_name(tensor) for tensor in tensors]
-        while waiting:
-            name = waiting.pop()
-            if name in self._nodes and name not in found:
-                found[name] = self._nodes[name]
-                waiting += [_node_name(tensor) for tensor in found[name].input]
-        return list(found.values())
+def _closure(start: Set[str], following: Mapping[str, Set[str]]) -> set[str]:
+    """All that `start` leads to, itself too."""
+    found: set[str] = set()
+    waiting = set(start)
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(following.get(name, ()) for name in waiting)) - found
+    return found
 
 
 def _node_name(tensor: str) -> str:
@@ -193,8 +154,11 @@ def _node_name(tensor: str) -> str:
     return tensor.removeprefix("^").partition(":")[0]
 
 
-def _called(node: Any) -> set[str]:
-    """The functions that a node calls by name: its operation, or in its attributes."""
-    attributes = node.attr.values()
-    names = {function.name for value in attributes for function in value.list.func}
-    return names | {value.func.name for value in attributes} | {node.op}
+def _called(nodes: Iterable[Any]) -> set[str]:
+    """The functions that nodes call by name: as their operation, or in their attributes."""
+    names = set()
+    for node in nodes:
+        values = node.attr.values()
+        names |= {node.op, *(value.func.name for value in values)}
+        names |= {function.name for value in values for function in value.list.func}
+    return names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +19,7 @@ from keras_retinanet.export.comparison import (
     require,
 )
 from keras_retinanet.export.forced_detections import copy_without_threshold, without_threshold
-from keras_retinanet.export.fresh_process import run_check
+from keras_retinanet.export.fresh_process import read_answers, run_check
 from keras_retinanet.export.saved_model.session import SessionModel
 from keras_retinanet.export.saved_model.signatures import detections, raw_heads
 from keras_retinanet.export.signature_names import BYTES, DEBUG, EXAMPLES
@@ -58,28 +58,28 @@ def self_test(folder: pathlib.Path, model: RetinaNet, precision: str, max_batch:
     run_check(check, folder, expected_answers(model, SIZES), kind, str(max_batch))
 
 
-def expected_answers(model: RetinaNet, sizes: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:
-    """What `model` itself answers for a test image of each size, "number/output": [1, ...].
+def expected_answers(
+    model: RetinaNet, sizes: Sequence[tuple[int, int]]
+) -> list[dict[str, np.ndarray]]:
+    """What `model` itself answers for a test image of each size: outputs [1, ...] by name.
 
     Detections, without the score threshold, and raw outputs; on the CPU, where the new process runs
     too.
     """
-    expected = {}
     with tf.device("/CPU:0"), without_threshold(model):
-        for number, size in enumerate(sizes):
-            images = tf.constant(sample_image(*size)[None])
-            for name, value in {**detections(model, images), **raw_heads(model, images)}.items():
-                expected[f"{number}/{name}"] = value.numpy()
-    return expected
+        batches = [tf.constant(sample_image(*size)[None]) for size in sizes]
+        return [as_arrays({**detections(model, b), **raw_heads(model, b)}) for b in batches]
+
+
+def as_arrays(answer: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """The outputs [...] of a model as arrays."""
+    return {name: value.numpy() for name, value in answer.items()}
 
 
 def check(folder: str, expected: str, kind: str, max_batch: str) -> None:
     """Raises SelfTestError, saying what differs; run in the new process."""
     tolerance = FLOAT32 if kind == "float32" else REDUCED
-    answers: list[dict[str, np.ndarray]] = [{} for _ in SIZES]
-    for key, value in np.load(expected).items():
-        number, _, name = key.partition("/")
-        answers[int(number)][name] = value
+    answers = read_answers(expected)
     served = SessionModel(folder)
     if BYTES in served.signatures:
         _check_neighbours(served, int(max_batch))

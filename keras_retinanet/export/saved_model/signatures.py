@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -32,17 +33,13 @@ def signature_functions(
         max_batch: the most images in a request.
     """
 
-    def from_pixels(images: tf.Tensor) -> Answer:  # uint8 [B, H, W, 3]
-        return detections(model, _limited(images, max_batch))
+    def limited(answer: Callable[..., Answer], **settings: Any) -> Callable[[tf.Tensor], Answer]:
+        def function(batch: tf.Tensor) -> Answer:  # [B, ...]
+            return answer(model, _limited(batch, max_batch), **settings)
 
-    def from_bytes(encoded: tf.Tensor) -> Answer:  # string [B]
-        return _one_by_one(model, _limited(encoded, max_batch), tf.identity)
+        return function
 
-    def from_examples(examples: tf.Tensor) -> Answer:  # string [B]
-        return _one_by_one(model, _limited(examples, max_batch), _encoded_image)
-
-    def raw(images: tf.Tensor) -> Answer:  # uint8 [B, H, W, 3]
-        return raw_heads(model, _limited(images, max_batch))
+    from_bytes = limited(_one_by_one, find_image=tf.identity)
 
     def strings(name: str) -> tf.TensorSpec:
         return tf.TensorSpec([None], tf.string, name=name)
@@ -50,10 +47,12 @@ def signature_functions(
     pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")
     is_bytes = default_signature == "bytes"
     found = {
-        PIXELS: (from_bytes, strings("input_tensor")) if is_bytes else (from_pixels, pixels),
+        PIXELS: (from_bytes, strings("input_tensor"))
+        if is_bytes
+        else (limited(detections), pixels),
         BYTES: (from_bytes, strings("image_bytes")),
-        EXAMPLES: (from_examples, strings("examples")),
-        DEBUG: (raw, pixels),
+        EXAMPLES: (limited(_one_by_one, find_image=_encoded_image), strings("examples")),
+        DEBUG: (limited(raw_heads), pixels),
     }
     return {name: found[name] for name in names}
 
