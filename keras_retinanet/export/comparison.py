@@ -71,17 +71,13 @@ def compare_heads(found: Answer, expected: Answer, tolerance: Tolerance, image: 
         SelfTestError: naming the output that differs, and by how much.
     """
     require_form(found, expected, image)
-    for name in ("class_logits", "box_deltas"):
-        allowed = tolerance.heads * max(1.0, float(np.abs(expected[name]).max(initial=0)))
-        _require_near(name, found, expected, allowed, image)
-    for name, allowed in (("level_sizes", 0), ("resized_sizes", 0), ("anchors", _ANCHOR_PIXELS)):
-        _require_near(name, found, expected, allowed, image)
-
-
-def _require_near(name: str, found: Answer, expected: Answer, allowed: float, image: str) -> None:
-    difference = float(np.abs(found[name] - expected[name]).max(initial=0))
-    message = f"{name} of image {image} differ by {difference:.2g}, more than {allowed:.2g}"
-    require(difference <= allowed, message)  # so that NaN fails
+    pixels = {"level_sizes": 0.0, "resized_sizes": 0.0, "anchors": _ANCHOR_PIXELS}
+    for name, value in expected.items():
+        largest = max(1.0, float(np.abs(value).max(initial=0)))
+        allowed = pixels.get(name, tolerance.heads * largest)
+        difference = float(np.abs(found[name] - value).max(initial=0))
+        message = f"{name} of image {image} differ by {difference:.2g}, more than {allowed:.2g}"
+        require(difference <= allowed, message)  # so that NaN fails
 
 
 def compare_detections(found: Answer, expected: Answer, tolerance: Tolerance, image: str) -> None:

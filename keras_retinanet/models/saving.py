@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import keras
 
 from keras_retinanet.files import write_atomically
+from keras_retinanet.models.precision import copied
 from keras_retinanet.models.pretrained import open_model
 from keras_retinanet.models.retinanet import RetinaNet
 
@@ -28,9 +29,8 @@ def save_model(model: RetinaNet, file: pathlib.Path) -> None:
     In float32 whatever it is trained in, since the machine that trains need not be the one that
     serves; without the optimizer, which would make the file three times as large.
     """
-    copy = RetinaNet.from_config({**model.get_config(), "dtype": "float32"})
     with averaged_weights(model):
-        copy.set_weights(model.get_weights())
+        copy = copied(model, "float32")
     with write_atomically(file) as temporary:
         copy.save(temporary)
 

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_retinanet.export.graph.fold_batch_norm import fold_normalizations
+from keras_retinanet.models.precision import copied
 from keras_retinanet.models.retinanet import RetinaNet
 
 Heads = dict[str, list[tf.Tensor]]
@@ -29,11 +30,9 @@ def inference_model(model: RetinaNet, precision: str) -> RetinaNet:
 
     Args:
         model: left as it is.
-        precision: "float32" or "bfloat16", of the convolutions; the rest is float32 in both. A
-            backbone that the user built keeps the precision that it was built with.
+        precision: "float32" or "bfloat16", see `copied`.
     """
-    copy = type(model).from_config({**model.get_config(), "dtype": PRECISIONS[precision]})
-    copy.set_weights(model.get_weights())
+    copy = copied(model, PRECISIONS[precision])
     network = fold_normalizations(copy.network)
     constant = network.variables
     if sum(variable.numpy().nbytes for variable in constant) > MAX_CONSTANT_BYTES:
