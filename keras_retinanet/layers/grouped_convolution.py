@@ -64,7 +64,10 @@ class GroupedConvolution(keras.layers.Conv2D):
 def _convolution_gradients(
     inputs: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor, strides: Sequence[int], padding: str
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """As `GroupedConvolution._gradients`, by one operation each for the inputs and the kernel."""
+    """The gradients of inputs [B, H, W, C] and kernel [height, width, C / groups, filters].
+
+    By one operation each, of `upstream`, the gradient of the outputs [B, h, w, filters].
+    """
     settings = {"out_backprop": upstream, "strides": [1, *strides, 1], "padding": padding}
     return (
         tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(inputs), filter=kernel, **settings),

@@ -39,7 +39,7 @@ def signature_functions(
 
         return function
 
-    from_bytes = limited(_one_by_one, find_image=tf.identity)
+    from_pixels, from_bytes = limited(detections), limited(_one_by_one, find_image=tf.identity)
 
     def strings(name: str) -> tf.TensorSpec:
         return tf.TensorSpec([None], tf.string, name=name)
@@ -47,9 +47,7 @@ def signature_functions(
     pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="input_tensor")
     is_bytes = default_signature == "bytes"
     found = {
-        PIXELS: (from_bytes, strings("input_tensor"))
-        if is_bytes
-        else (limited(detections), pixels),
+        PIXELS: (from_bytes, strings("input_tensor")) if is_bytes else (from_pixels, pixels),
         BYTES: (from_bytes, strings("image_bytes")),
         EXAMPLES: (limited(_one_by_one, find_image=_encoded_image), strings("examples")),
         DEBUG: (limited(raw_heads), pixels),
