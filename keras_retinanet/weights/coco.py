@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.resources
+from keras_retinanet.files import package_text
 
 # The 80 classes, ids ascending from 1 to 90 with gaps; the file has a line "id name" for each.
-_LINES = (importlib.resources.files(__package__) / "coco_80.txt").read_text("utf-8").splitlines()
+_LINES = package_text(__package__, "coco_80.txt").splitlines()
 COCO_80 = tuple((int(id_), name) for id_, _, name in (line.partition(" ") for line in _LINES))
 
 # torchvision's 91 outputs: one for each id, those that COCO does not use included, and 0 for the

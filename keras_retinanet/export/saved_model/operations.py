@@ -6,7 +6,6 @@ it is loaded or at the first request, so the same list is asked again where one 
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 import pathlib
 import re
@@ -16,10 +15,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from keras_retinanet.files import package_text
+
 # Written out, since nothing else would notice one that loads here and fails there: tf.py_function
 # needs this very Python process, an operation from a plug-in that plug-in's library.
-ALLOWED_FILE = importlib.resources.files(__package__) / "allowed_operations.txt"
-ALLOWED = frozenset(re.sub("#.*", "", ALLOWED_FILE.read_text("utf-8")).split())
+_LIST = "allowed_operations.txt"
+ALLOWED = frozenset(re.sub("#.*", "", package_text(__package__, _LIST)).split())
 
 # Every SavedModel holds functions that save and restore its weights. What these need reads and
 # writes files and variables, so no signature may reach it.
@@ -81,7 +82,7 @@ def _check_known(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         raise OperationError(
             f"the model holds the operations {', '.join(sorted(unknown))}, which a TensorFlow "
             "server may not have; build the backbone without tf.py_function and plug-ins, or, "
-            f"where the server is known to have them, add them to {ALLOWED_FILE}"
+            f"where the server is known to have them, add them to export/saved_model/{_LIST}"
         )
 
 
