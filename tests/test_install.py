@@ -29,11 +29,7 @@ print(load_config("small").train.optimizer)
 files = [path.relative_to(package) for path in package.rglob("*.*")]
 print(*sorted(str(file) for file in files if file.suffix not in (".py", ".pyc", ".yaml")))
 """
-COMMANDS = {
-    f"retinanet-{file.stem.rstrip('_')}"
-    for file in (ROOT / "keras_retinanet" / "commands").glob("[!_]*.py")
-    if file.stem != "common"
-}
+COMMANDS = {file.name for file in (ROOT / "bin").glob("retinanet-*")}
 
 
 @pytest.fixture(scope="module")

@@ -34,13 +34,13 @@ def choose_two_replicas():
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_run_on_two_replicas_is_one_like_any_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "choose_strategy", choose_two_replicas)
     monkeypatch.chdir(tmp_path)
     write_coco(tmp_path / "data", count=10)
     lines = []
-    train.train(load_config("small", [*SETTINGS, "train.epochs=2"]), "run", say=lines.append)
+    with monkeypatch.context() as patch:  # then one device
+        patch.setattr(build, "choose_strategy", choose_two_replicas)
+        train.train(load_config("small", [*SETTINGS, "train.epochs=2"]), "run", say=lines.append)
     assert "devices: CPU:0, CPU:1" in lines[0]
-    monkeypatch.setattr(train, "choose_strategy", build.choose_strategy)  # one device from now on
     train.resume("run", ["train.epochs=3"], say=lines.append)
     assert load_config("run/config.yaml").train.epochs == 3
     with open("run/metrics.csv") as file:
@@ -52,7 +52,7 @@ def test_a_run_on_two_replicas_is_one_like_any_other(tmp_path, monkeypatch):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "choose_strategy", choose_two_replicas)
+    monkeypatch.setattr(build, "choose_strategy", choose_two_replicas)
     monkeypatch.chdir(tmp_path)
     write_coco(tmp_path / "data", count=4)
     config = load_config("small", [*SETTINGS, "train.batch_size=3"])

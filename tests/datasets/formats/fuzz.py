@@ -289,8 +289,8 @@ def main():
                 except (Exception, Hang) as error:
                     failures += 1
                     text = f"{type(error).__name__}: {str(error)[:300]}"
-                    place = traceback.extract_tb(error.__traceback__)[-1]
-                    print(f"{name}, seed {seed}: {text} ({place.name}: {place.line})", flush=True)
+                    raised = traceback.extract_tb(error.__traceback__)[-1]
+                    print(f"{name}, seed {seed}: {text} ({raised.name}: {raised.line})", flush=True)
             seconds = time.monotonic() - start
         print(f"| {name} | {counts['fault']} | {counts['read']} | {seconds:.0f} s |", flush=True)
     raise SystemExit(1 if failures else 0)
