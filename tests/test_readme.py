@@ -33,6 +33,7 @@ def example():
     return code
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_example_trains_and_keeps_the_categories(tmp_path):
     train, images = write_coco(tmp_path, count=4)

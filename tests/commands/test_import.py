@@ -50,6 +50,7 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_recipe_fine_tunes_what_was_imported(tmp_path):
     np.savez(tmp_path / "state.npz", **STATE)

@@ -21,7 +21,10 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "coco" else pytest.param(name, marks=pytest.mark.long) for name in FORMATS],
+)
 def test_two_steps_on_each_format(data, name, tmp_path):
     source, _ = convert(data, name, tmp_path / "data")
     fields = {

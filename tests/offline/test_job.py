@@ -237,6 +237,7 @@ def test_beam_is_asked_for_in_one_line(work, monkeypatch):
     assert "Apache Beam is missing: pip install '.[beam]'" in line
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_process_goes_on(work, whole):
     arguments = ("--model", "m.keras", "--nodraw", "--batch_size", 1, "--output_dir", "killed")
