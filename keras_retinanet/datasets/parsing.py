@@ -83,6 +83,9 @@ def typed(record: Any, type_: type[_Record], must_be: Mapping[str, str]) -> _Rec
         field = re.findall(r"`\W*(\w+)", str(error))[-1]
         is_ = show(record[field]) if field in record else "missing"
         raise DataError(f"{field} must be {must_be[field]}, but is {is_}") from None
+    except UnicodeEncodeError as error:
+        problem = "holds half of a pair of surrogates, which is no character"
+        raise DataError(f"the text {show(error.object)} {problem}") from None
 
 
 def image_size(sides: Sequence[str | None], name: str) -> tuple[int, int] | None:
