@@ -324,7 +324,8 @@ _TYPES = dict(setting_types(Config))
 
 def setting_lines() -> list[str]:
     """Every setting with its default, "key=value", as a recipe that says nothing has them."""
-    values = {key: attrgetter(key)(Config()) for key in _TYPES}
+    config = Config()
+    values = {key: attrgetter(key)(config) for key in _TYPES}
     return [f"{key}={'null' if value is None else value}" for key, value in values.items()]
 
 
